@@ -11,7 +11,7 @@ void check_failed(const char *file, int line, const char *cond, const char *fmt,
 #define check(cond, ...)                                                                   \
     do {                                                                                   \
         if (__builtin_expect(!(cond), 0))                                                  \
-            check_failed(__FILE__, __LINE__, #cond, "" __VA_ARGS__);                       \
+            check_failed(__FILE__, __LINE__, #cond, " " __VA_ARGS__);                      \
     } while (0)
 
 #ifdef MYELIN_SLOW_CHECKS

@@ -3,6 +3,7 @@
 #define BASE_HEAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct heap_node {
