@@ -43,7 +43,7 @@ GEN_STAMP := $(GEN)/.stamp
 SCHEMA    := $(wildcard src/protocol/schema/*) $(wildcard tools/gen/*.py)
 $(GEN_STAMP): $(SCHEMA)
 	@mkdir -p $(GEN)/protocol
-	python3 tools/gen/main.py --schema src/protocol/schema --out $(GEN)
+	@python3 tools/gen/main.py --schema src/protocol/schema --out $(GEN)
 	@touch $@
 
 # --- one archive a part --------------------------------------------------------------------------------
@@ -60,28 +60,27 @@ endef
 $(foreach part,$(filter-out protocol,$(PARTS)),$(eval $(call part_rule,$(part))))
 $(foreach rt,linux sim,$(eval $(call part_rule,runtime/$(rt))))
 
-# The generated sources are known only after the generator ran, so this archive is built by a second make.
-PROTOCOL_OBJ := $(call obj_of,$(call part_src,protocol))
-$(OUT)/lib/protocol.a: $(GEN_STAMP) $(PROTOCOL_OBJ) FORCE
-	@$(MAKE) --no-print-directory OUT=$(OUT) $(OUT)/lib/protocol-all
+# What the generator writes is known only after it ran, so a second make builds that archive.
+PROTOCOL_OBJ := $(call obj_of,$(call part_src,protocol)) $(patsubst %.c,%.o,$(sort $(wildcard $(GEN)/protocol/*.c)))
+$(OUT)/lib/protocol.a: $(GEN_STAMP) FORCE
+	@$(MAKE) --no-print-directory SAN=$(SAN) CC=$(CC) $(OUT)/lib/protocol.stamp
+$(OUT)/lib/protocol.stamp: $(PROTOCOL_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $(OUT)/lib/protocol.a
+	@ar rcs $(OUT)/lib/protocol.a $^
+	@touch $@
 FORCE:
-GEN_OBJ := $(patsubst %.c,%.o,$(wildcard $(GEN)/protocol/*.c))
-.PHONY: $(OUT)/lib/protocol-all
-$(OUT)/lib/protocol-all: $(GEN_OBJ) $(PROTOCOL_OBJ)
-	@mkdir -p $(OUT)/lib
-	@[ $(OUT)/lib/protocol.a -nt $(GEN_STAMP) ] && [ -z "$$(find $^ -newer $(OUT)/lib/protocol.a -print -quit)" ] || \
-	  { rm -f $(OUT)/lib/protocol.a; ar rcs $(OUT)/lib/protocol.a $^; }
 
 LIBS     := $(foreach part,$(PARTS),$(OUT)/lib/$(part).a)
 RT_LINUX := $(OUT)/lib/runtime/linux.a
 RT_SIM   := $(OUT)/lib/runtime/sim.a
-link      = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(LDLIBS)
+link      = @$(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(LDLIBS)
 
 $(OUT)/%.o: %.c $(GEN_STAMP)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(GEN)/%.o: $(GEN)/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # --- programs ------------------------------------------------------------------------------------------
 .DEFAULT_GOAL := all

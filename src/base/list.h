@@ -53,9 +53,9 @@ static inline void list_splice(struct list *to, struct list *from) {
 }
 
 #define list_entry(node, type, member) container_of(node, type, member)
-#define list_each(pos, list) for (struct list *pos = (list)->next; pos != (list); pos = pos->next)
+#define list_each(pos, head) for (struct list *pos = (head)->next; pos != (head); pos = pos->next)
 /* The body may remove `pos`. */
-#define list_each_safe(pos, list)                                                          \
-    for (struct list *pos = (list)->next, *pos##_next = pos->next; pos != (list); pos = pos##_next, pos##_next = pos->next)
+#define list_each_safe(pos, head)                                                          \
+    for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); pos = pos##_next, pos##_next = pos->next)
 
 #endif

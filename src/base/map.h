@@ -34,11 +34,11 @@ void map_remove(struct map *map, struct map_node *node);
  * only through map_each_safe(). Nothing else may change the map meanwhile. */
 struct map_node *map_next(const struct map *map, const struct map_node *node);
 
-#define map_each(pos, map) for (struct map_node *pos = map_next((map), NULL); pos; pos = map_next((map), pos))
+#define map_each(pos, owner) for (struct map_node *pos = map_next((owner), NULL); pos; pos = map_next((owner), pos))
 /* The body may remove and free `pos`. */
-#define map_each_safe(pos, map)                                                            \
-    for (struct map_node *pos = map_next((map), NULL), *pos##_next = pos ? map_next((map), pos) : NULL; pos; \
-         pos = pos##_next, pos##_next = pos ? map_next((map), pos) : NULL)
+#define map_each_safe(pos, owner)                                                          \
+    for (struct map_node *pos = map_next((owner), NULL), *pos##_next = pos ? map_next((owner), pos) : NULL; pos; \
+         pos = pos##_next, pos##_next = pos ? map_next((owner), pos) : NULL)
 
 /* 64-bit hashes; the same in every run, so that simulations repeat. */
 uint64_t hash_bytes(const void *ptr, size_t size);
