@@ -1,0 +1,89 @@
+"""Writes the API table, error codes, and the tables of configuration keys and features."""
+import csv, os
+from schema import snake
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
+
+
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def apis(requests, responses):
+    by_key = {r.key: r for r in responses}
+    h = ["/* The APIs of the protocol. Generated; see src/protocol/schema. */", "#ifndef PROTOCOL_API_KEYS_H",
+         "#define PROTOCOL_API_KEYS_H", "", "enum api_key {"]
+    c = ['#include "protocol/api.h"', "", "const struct api api_table[API_COUNT] = {"]
+    for request in sorted(requests, key=lambda r: r.key):
+        name = request.name.removesuffix("Request")
+        upper = snake(name).upper()
+        h.append(f"    API_{upper} = {request.key},")
+        if request.removed:
+            c.append(f"    [API_{upper}] = {{.name = \"{name}\", .version_min = 0, .version_max = -1}},")
+            continue
+        low, high = request.versions
+        flexible = request.flexible[0] if request.flexible else 32767
+        answer = by_key[request.key]
+        answer_flexible = answer.flexible[0] if answer.flexible else 32767
+        if upper == "API_VERSIONS":
+            answer_flexible = 32767
+        c.append(f"    [API_{upper}] = {{\"{name}\", {low}, {high}, {flexible}, {answer_flexible}, "
+                 f"{'true' if 'broker' in request.listeners else 'false'}, "
+                 f"{'true' if 'controller' in request.listeners else 'false'}, "
+                 f"{'true' if request.unstable_latest else 'false'}}},")
+    h += ["    API_COUNT", "};", "", "#endif"]
+    c.append("};")
+    return "\n".join(h) + "\n", "\n".join(c) + "\n"
+
+
+def errors(path):
+    h = ["/* Kafka's error codes. Generated; see src/protocol/schema/tables. */", "#ifndef PROTOCOL_ERRORS_H",
+         "#define PROTOCOL_ERRORS_H", "", "#include <stdbool.h>", "#include <stdint.h>", "", "enum kafka_error {"]
+    c = ['#include "protocol/errors.h"', "", "static const struct {", "    const char *name;", "    bool retriable;",
+         "} table[] = {"]
+    for code, name, retriable, *_ in rows(path):
+        h.append(f"    KAFKA_{name} = {code},")
+        c.append(f"    [{code} + 1] = {{\"{name}\", {retriable}}},")
+    h += ["};", "", "/* The name, e.g. \"NOT_LEADER_OR_FOLLOWER\"; \"UNKNOWN\" for a code that is not in the table. */",
+          "const char *kafka_error_name(int code);", "bool kafka_error_is_retriable(int code);", "", "#endif"]
+    c += ["};", "", "static bool is_known(int code) {",
+          "    return code >= -1 && code + 1 < (int)(sizeof table / sizeof table[0]) && table[code + 1].name;", "}", "",
+          "const char *kafka_error_name(int code) {", "    return is_known(code) ? table[code + 1].name : \"UNKNOWN\";",
+          "}", "", "bool kafka_error_is_retriable(int code) {",
+          "    return is_known(code) && table[code + 1].retriable;", "}"]
+    return "\n".join(h) + "\n", "\n".join(c) + "\n"
+
+
+def configs(folder):
+    synonyms = {row[0]: [s.strip() for s in row[1].split(",")] for row in rows(os.path.join(folder, "topic-broker-synonyms.tsv"))}
+    c = ['#include "protocol/config_defs.h"', ""]
+    for kind in ("broker", "topic", "group"):
+        table = rows(os.path.join(folder, f"config-{kind}.tsv"))
+        for row in table:
+            if kind == "topic" and row[0] in synonyms:
+                c.append(f"static const char *const synonyms_of_{row[0].replace('.', '_')}[] = {{"
+                         + ", ".join(quoted(s) for s in synonyms[row[0]]) + ", 0};")
+        c.append(f"const struct config_def {kind}_config_defs[] = {{")
+        for row in table:
+            name, type_, default, valid, importance = (row + [""] * 5)[:5]
+            null = default == "null"
+            required = default == "(required)"
+            also = f"synonyms_of_{name.replace('.', '_')}" if kind == "topic" and name in synonyms else "0"
+            c.append(f"    {{{quoted(name)}, CONFIG_{type_}, {'0' if null or required else quoted(default)}, "
+                     f"{quoted(valid)}, CONFIG_IMPORTANCE_{importance}, {also}}},")
+        c.append("};")
+        c.append(f"const int {kind}_config_def_count = sizeof {kind}_config_defs / sizeof {kind}_config_defs[0];")
+        c.append("")
+    c.append("const struct feature_def feature_defs[] = {")
+    for row in rows(os.path.join(folder, "features.tsv")):
+        level_of = row[2]
+        c.append(f"    {{{quoted(row[0])}, {row[1]}, {quoted(level_of)}, {row[4]}}},")
+    c += ["};", "const int feature_def_count = sizeof feature_defs / sizeof feature_defs[0];", "",
+          "const struct metadata_version_def metadata_version_defs[] = {"]
+    for row in rows(os.path.join(folder, "metadata-versions.tsv")):
+        c.append(f"    {{{row[0]}, {quoted(row[1])}, {row[2]}}},")
+    c += ["};", "const int metadata_version_def_count = sizeof metadata_version_defs / sizeof metadata_version_defs[0];"]
+    return "\n".join(c) + "\n"
