@@ -17,12 +17,13 @@ def main():
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     out = os.path.join(args.out, "protocol")
-    requests, responses = [], []
+    requests, responses, every = [], [], []
     for path in sorted(glob.glob(os.path.join(args.schema, "*.msg"))):
         messages = schema.parse(open(path).read())
         requests += [m for m in messages if m.kind == "request"]
         responses += [m for m in messages if m.kind == "response"]
         messages = [m for m in messages if not m.removed]
+        every += messages
         for message in messages:
             write(os.path.join(out, message.c_name + ".h"), codec.header(message))
         if messages:
@@ -35,6 +36,7 @@ def main():
     h, c = tables.errors(os.path.join(folder, "errors.tsv"))
     write(os.path.join(out, "errors.h"), h)
     write(os.path.join(out, "errors.c"), c)
+    write(os.path.join(out, "message_table.c"), tables.message_table(every))
     write(os.path.join(out, "config_defs.c"), tables.configs(folder))
 
 

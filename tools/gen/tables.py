@@ -87,3 +87,22 @@ def configs(folder):
         c.append(f"    {{{row[0]}, {quoted(row[1])}, {row[2]}}},")
     c += ["};", "const int metadata_version_def_count = sizeof metadata_version_defs / sizeof metadata_version_defs[0];"]
     return "\n".join(c) + "\n"
+
+
+def message_table(messages):
+    """Every message by name, for tests, fuzzing and dumps."""
+    c = ['#include "protocol/message_table.h"', ""]
+    for m in messages:
+        c.append(f'#include "protocol/{m.c_name}.h"')
+    for m in messages:
+        c += ["", f"static enum err {m.c_name}_decode_any(struct decoder *d, int version, void *x) {{",
+              f"    return {m.c_name}_decode(d, version, x);", "}",
+              f"static enum err {m.c_name}_encode_any(struct encoder *e, int version, const void *x) {{",
+              f"    return {m.c_name}_encode(e, version, x);", "}"]
+    c += ["", "const struct message_type message_types[] = {"]
+    for m in messages:
+        kind = {"request": "REQUEST", "response": "RESPONSE"}.get(m.kind, "RECORD")
+        c.append(f"    {{\"{m.name}\", MESSAGE_{kind}, {-1 if m.key is None else m.key}, {m.versions[0]}, {m.versions[1]}, "
+                 f"sizeof(struct {m.c_name}), {m.c_name}_decode_any, {m.c_name}_encode_any}},")
+    c += ["};", "const int message_type_count = sizeof message_types / sizeof message_types[0];"]
+    return "\n".join(c) + "\n"
