@@ -49,7 +49,7 @@ $(GEN_STAMP): $(SCHEMA)
 # --- one archive a part --------------------------------------------------------------------------------
 # Linking takes from an archive only what is used, so that one part builds and tests while another is open.
 PARTS := base protocol log raft metadata controller replica coordinator security broker http cli
-part_src = $(shell find src/$(1) -name '*.c' 2>/dev/null | sort)
+part_src = $(shell find src/$(1) -name '*.c' 2>/dev/null | sort) $(if $(filter runtime/%,$(1)),src/runtime/fs_util.c)
 obj_of   = $(patsubst %.c,$(OUT)/%.o,$(1))
 define part_rule
 $(OUT)/lib/$(1).a: $(call obj_of,$(call part_src,$(1)))
