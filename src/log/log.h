@@ -1,0 +1,202 @@
+/* A partition's log: an ordered run of record batches in segment files of Kafka's format, and the store that all
+ * logs of a shard share: one journal for each log directory and one bounded pool of tail memory.
+ *
+ * Owns: its directory, segment files, indexes, producer state, epochs. Borrows: the runtime, the store.
+ * Called from: the shard that owns the partition; others send that shard a message.
+ *
+ * An append gets its offsets at once, in call order. It is durable, and may be shown, once log_durable_end() has
+ * passed it; log->on_progress() says so. Bytes go three ways:
+ *
+ *     tail (memory)  --- small --->  journal group, O_DIRECT, flushed       \  either one moves the durable end
+ *          |         --- 64 KiB and more --->  segment, O_DIRECT, flushed   /
+ *          +-- later, in large pieces, what only the journal has --> segment
+ *
+ * Invariants: L1 log_start <= durable_end <= end.  L2 only the last segment grows.  L3 what a segment file lacks is
+ * in the tail and in the journal.  L4 index entries rise in offset and position.
+ * Does not know about leaders, followers or high watermarks; see replica/partition.h for those. */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "base/uuid.h"
+#include "log/epochs.h"
+#include "log/producers.h"
+#include "log/validate.h"
+#include "runtime/runtime.h"
+
+struct log_store; /* of one shard */
+struct log;
+
+/* ---- settings of a log ------------------------------------------------------------------------------------------ */
+
+struct log_settings { /* names, units and defaults are Kafka's topic settings */
+    int32_t segment_bytes, segment_index_bytes, index_interval_bytes;
+    int64_t segment_ms, segment_jitter_ms;
+    int64_t retention_bytes, retention_ms; /* negative: none */
+    int64_t file_delete_delay_ms;
+    int64_t flush_messages, flush_ms;
+    bool delete_policy, compact_policy, preallocate;
+    struct validate_settings validate; /* compression, timestamps, message size */
+    int64_t producer_id_expiration_ms;
+};
+void log_settings_default(struct log_settings *ret_settings);
+
+/* ---- the store -------------------------------------------------------------------------------------------------- */
+
+#define LOG_DIRS_MAX 32
+
+/* What was found in the log directories at start. Made once, before the shards' stores, and shared by them read-only;
+ * journals of an earlier run are read into memory here. Blocking. */
+struct log_inventory;
+struct log_inventory_dir {
+    const char *path;
+    enum err err;      /* not OK: the directory is offline */
+    bool clean;        /* Kafka's clean-shutdown mark was there; it is removed by reading it */
+    int64_t clean_broker_epoch;
+};
+/* `paths` are log.dirs. metadata_only: a directory that holds only the metadata log. Never fails as a whole. */
+struct log_inventory *log_inventory_create(struct runtime *runtime, const char *const *paths, int count);
+void log_inventory_destroy(struct log_inventory *inventory);
+const struct log_inventory_dir *log_inventory_dir(const struct log_inventory *inventory, int dir);
+int log_inventory_dir_count(const struct log_inventory *inventory);
+/* Directories of partitions found: calls back for each, with suffix "", "future" or "delete". */
+void log_inventory_each(const struct log_inventory *inventory,
+                        void (*fn)(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix),
+                        void *arg);
+/* The directory that holds topic-partition; -1: none. */
+int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);
+/* Removes the journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
+enum err log_inventory_retire_journals(struct log_inventory *inventory) MUST_USE;
+
+struct log_store_options {
+    const struct log_inventory *inventory; /* kept */
+    int64_t journal_bytes; /* of each ring; 0: the default */
+    size_t tail_bytes_max; /* of the shard's tails, soft: log_store_is_full() */
+    bool journal_flush;    /* false: an answer means "written", not "on the device" */
+    /* A directory failed and went offline, on this shard. */
+    void (*on_dir_failed)(struct log_store *store, int dir, void *arg);
+    void *arg;
+};
+/* In the shard's start(), before other messages: makes the rings. Blocking. */
+enum err log_store_create(struct shard *shard, const struct log_store_options *options, struct log_store **ret_store)
+    MUST_USE;
+/* All logs of it must be closed. */
+void log_store_destroy(struct log_store *store);
+/* The tails hold more than they should: stop taking in data until on_room() runs (once, then forgotten). */
+bool log_store_is_full(const struct log_store *store);
+/* This shard learns that a directory went offline elsewhere. Its logs answer ERR_OFFLINE from now on. */
+void log_store_fail_dir(struct log_store *store, int dir);
+bool log_store_dir_is_offline(const struct log_store *store, int dir);
+/* Empties and removes the journals; every log must have been closed. */
+void log_store_stop(struct log_store *store, void (*done)(struct log_store *store, void *arg), void *arg);
+
+/* ---- a log -------------------------------------------------------------------------------------------------------- */
+
+struct log_open_options {
+    struct uuid topic_id;
+    struct slice topic; /* copied */
+    int32_t partition;
+    int dir;            /* index in log.dirs */
+    bool future;        /* the -future copy of a move */
+    bool always_recover; /* as the metadata log: clean or not, from offset 0 */
+    struct log_settings settings;
+    void *user;
+    /* The durable end, or the log's state (offline, no space), changed. At most once a turn. */
+    void (*on_progress)(struct log *log, void *user);
+};
+/* Opens or makes the directory, recovers what the last run left, replays the journals' entries. Off the loop; done()
+ * gets the log or why not. */
+void log_open(struct log_store *store, const struct log_open_options *options,
+              void (*done)(struct log *log, enum err err, void *user));
+/* Writes out all it holds, cuts files to size, writes indexes and the producer snapshot. The log is freed. */
+void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg);
+/* Renames the directory to `-delete` and removes it after file.delete.delay.ms. What was not durable is dropped. */
+void log_delete(struct log *log, int64_t delay_ms);
+
+struct log_offsets { /* all of one moment */
+    int64_t start, durable_end, end;
+};
+struct log_offsets log_offsets(const struct log *log);
+static inline int64_t log_durable_end(const struct log *log) {
+    return log_offsets(log).durable_end;
+}
+enum err log_state(const struct log *log); /* OK, OFFLINE, NO_SPACE */
+int64_t log_size(const struct log *log);   /* bytes of all .log files */
+int64_t log_recovery_point(const struct log *log);
+int log_dir_index(const struct log *log);
+struct uuid log_topic_id(const struct log *log);
+void log_set_settings(struct log *log, const struct log_settings *settings);
+const struct log_settings *log_get_settings(const struct log *log);
+struct producers *log_producers(struct log *log);
+struct epochs *log_epochs(struct log *log);
+/* First offset of the earliest open transaction, else the durable end. */
+int64_t log_last_stable_offset(const struct log *log);
+
+struct log_append_result {
+    int64_t base_offset, last_offset;
+    int64_t append_time_ms; /* -1 with CreateTime */
+    bool duplicate;         /* already there: base_offset is the stored batch's */
+    struct validate_result validation; /* record errors, messages */
+};
+/* Takes the batches of `bytes` (a client's: exactly one), which are patched in place and may be dropped afterwards:
+ * they are copied to the tail. The arena takes error texts. On failure nothing was appended. */
+enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, int32_t leader_epoch,
+                    struct arena *arena, struct log_append_result *ret_result) MUST_USE;
+
+/* ---- reading -------------------------------------------------------------------------------------------------------- */
+
+#define LOG_READ_PIECES 6
+struct log_read {
+    /* asked */
+    struct log *log;
+    int64_t offset, bound;  /* read from the batch that holds `offset`, nothing at or above `bound` (<= durable end) */
+    int64_t bytes_max;
+    bool whole_first_batch; /* the first batch comes whole, whatever bytes_max says */
+    bool contiguous;        /* one piece of memory, for those who look into it */
+    void (*done)(struct log_read *read); /* in a later turn, when log_read() gave false */
+    /* answered; valid until log_read_release() */
+    enum err err; /* OFFSET_OUT_OF_RANGE, OFFLINE, CORRUPT, IO */
+    struct piece pieces[LOG_READ_PIECES];
+    int piece_count;
+    size_t size;
+    int64_t first_batch_size; /* of the batch at the start; 0: nothing there */
+    /* private */
+    void *holds[LOG_READ_PIECES];
+    uint8_t *memory;
+    struct work work;
+    struct segment *segment;
+    int64_t pos, limit_pos;
+};
+/* True: answered now. False: done() runs later; the log stays until then (log_close() waits for it). */
+bool log_read(struct log_read *read);
+void log_read_release(struct log_read *read);
+/* The aborted transactions that a reader of [offset, end) must know. In the arena. Index entries, as Kafka gives. */
+struct log_aborted {
+    int64_t producer_id, first_offset;
+};
+int log_aborted(struct log *log, int64_t offset, int64_t end, struct arena *arena, struct log_aborted **ret_aborted);
+/* Bytes between two offsets as far as the indexes know without reading: for min.bytes of parked fetches. */
+int64_t log_bytes_between(const struct log *log, int64_t from, int64_t to);
+
+/* Search by time, off the loop: first record at or after timestamp (>= 0), or -3: the one with the largest timestamp.
+ * Not found: offset -1. */
+struct log_time_search {
+    struct log *log;
+    int64_t timestamp;
+    void (*done)(struct log_time_search *search);
+    enum err err;
+    int64_t found_offset, found_timestamp;
+    int32_t found_epoch;
+    void *private_scan;
+};
+void log_time_search(struct log_time_search *search);
+
+/* ---- upkeep ----------------------------------------------------------------------------------------------------------- */
+
+/* DeleteRecords: nothing below `offset` (<= durable end) is shown any more. */
+enum err log_raise_start(struct log *log, int64_t offset) MUST_USE;
+/* Deletes segments by log start, size and time, as far as `high_watermark` allows. */
+void log_retain(struct log *log, int64_t high_watermark);
+/* A replica's log: cuts back to `offset` when its end lies above it. */
+void log_truncate(struct log *log, int64_t offset, void (*done)(enum err err, void *arg), void *arg);
+
+#endif
