@@ -1,0 +1,184 @@
+/* Closing a log, so that its directory is a plain Kafka directory; and deleting one.
+ *
+ * open --log_close()--> closing: tail written out --> nothing under way --> files cut, indexes, snapshot, epochs --> freed
+ * open --log_delete()--> deleted: nothing under way --> directory renamed, removed later --> freed */
+#include "base/check.h"
+#include "base/trace.h"
+#include "log/checkpoint.h"
+#include "log/internal.h"
+
+struct finish {
+    struct work work;
+    struct log *log;
+    struct log_store *store;
+    struct fs *fs;
+    struct buf snapshot, epochs;
+    char *new_path;
+    int64_t delay_ms;
+    struct timer timer;
+    enum err err;
+};
+
+static enum err finish_segment(struct finish *finish, struct segment *segment) {
+    struct log *log = finish->log;
+    char *path = segment_path(segment, ".log");
+    struct file *file;
+    enum err err = fs_open(finish->fs, path, FILE_WRITE | FILE_CREATE, &file);
+    mem_free(path);
+    if (err)
+        return err;
+    err = file_truncate(file, segment->size);
+    if (!err)
+        err = file_sync(file);
+    file_unref(file);
+    if (!err)
+        err = segment_write_index_files(finish->fs, log->path, segment->base_offset, &segment->index,
+                                        segment->max_timestamp, segment->max_timestamp_offset, false);
+    if (!err && segment->aborted.count)
+        err = segment_write_txn_index(finish->fs, log->path, segment->base_offset, &segment->aborted);
+    return err;
+}
+
+/* Nothing else touches the log any more: it is closing and has no work under way. */
+static void close_run(struct work *work) {
+    struct finish *finish = container_of(work, struct finish, work);
+    struct log *log = finish->log;
+    enum err err = log->state ? log->state : log->write_block ? ERR_IO : ERR_OK;
+    bool changed = log->epochs_dirty;
+    for (int i = 0; i < log->segment_count && !err; i++)
+        if (!log->segments[i]->sealed) {
+            err = finish_segment(finish, log->segments[i]);
+            changed = true;
+        }
+    if (!err && changed) {
+        err = log_write_snapshot_file(finish->fs, log->path, log->end, buf_slice(&finish->snapshot), false);
+        char *path = mem_printf("%s/" CHECKPOINT_EPOCHS, log->path);
+        if (!err)
+            err = fs_write_whole(finish->fs, path, buf_slice(&finish->epochs));
+        mem_free(path);
+    }
+    finish->err = err;
+}
+
+static void finish_free(struct finish *finish) {
+    buf_deinit(&finish->snapshot);
+    buf_deinit(&finish->epochs);
+    mem_free(finish->new_path);
+    mem_free(finish);
+}
+
+static void close_finished(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct finish *finish = container_of(work, struct finish, work);
+    struct log *log = finish->log;
+    void (*done)(enum err err, void *arg) = log->close_done;
+    void *arg = log->close_arg;
+    enum err err = finish->err ? finish->err : log->state;
+    if (finish->err)
+        trace_error("log", "cannot close a log cleanly", TRACE_STR("dir", log->path), TRACE_ERR(finish->err));
+    if (err && log->store->dirs[log->dir].state == ERR_OK)
+        log->store->dirs[log->dir].state = err; /* its journal has what the segments lack, and stays */
+    log_free(log);
+    finish_free(finish);
+    done(err, arg);
+}
+
+static void delete_later(struct shard *shard, struct timer *timer);
+
+static void delete_run(struct work *work) {
+    struct finish *finish = container_of(work, struct finish, work);
+    finish->err = fs_rename(finish->fs, finish->log->path, finish->new_path);
+}
+
+static void delete_renamed(struct shard *shard, struct work *work) {
+    struct finish *finish = container_of(work, struct finish, work);
+    if (finish->err)
+        trace_error("log", "cannot delete a log", TRACE_STR("dir", finish->log->path), TRACE_ERR(finish->err));
+    void (*done)(enum err err, void *arg) = finish->log->close_done;
+    void *arg = finish->log->close_arg;
+    log_free(finish->log);
+    if (done)
+        done(finish->err, arg);
+    if (finish->err) {
+        finish_free(finish);
+        return;
+    }
+    finish->timer.fire = delete_later;
+    timer_start(shard, &finish->timer, (uint64_t)finish->delay_ms * NS_PER_MS);
+}
+
+static void remove_run(struct work *work) {
+    struct finish *finish = container_of(work, struct finish, work);
+    finish->err = fs_remove_tree(finish->fs, finish->new_path);
+}
+
+static void removed(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct finish *finish = container_of(work, struct finish, work);
+    if (finish->err)
+        trace_warn("log", "cannot remove a deleted log", TRACE_STR("dir", finish->new_path), TRACE_ERR(finish->err));
+    finish_free(finish);
+}
+
+static void delete_later(struct shard *shard, struct timer *timer) {
+    struct finish *finish = container_of(timer, struct finish, timer);
+    finish->work = (struct work){.run = remove_run, .done = removed};
+    shard_offload(shard, &finish->work);
+}
+
+static void step_start(struct log *log) {
+    struct finish *finish = mem_new(struct finish);
+    finish->log = log;
+    finish->store = log->store;
+    finish->fs = log->store->fs;
+    if (log->phase == LOG_DELETED) {
+        struct uuid random;
+        runtime_secure_random(shard_runtime(log->store->shard), &random, sizeof random);
+        char hex[33];
+        uuid_hex(random, hex);
+        /* Kafka caps the name at 255 bytes by cutting the topic's part. */
+        const char *slash = strrchr(log->path, '/');
+        const char *name = slash + 1;
+        int name_max = 255 - 33 - 7 - 1;
+        finish->new_path = mem_printf("%.*s/%.*s.%s-delete", (int)(slash - log->path), log->path, name_max, name, hex);
+        finish->delay_ms = log->delete_delay_ms;
+        finish->work = (struct work){.run = delete_run, .done = delete_renamed};
+    } else {
+        producers_encode(&log->producers, &finish->snapshot);
+        epochs_format(&log->epochs, &finish->epochs);
+        finish->work = (struct work){.run = close_run, .done = close_finished};
+    }
+    log->finishing = true;
+    shard_offload(log->store->shard, &finish->work);
+}
+
+/* A closing log made progress: is it at the next step? */
+void log_close_step(struct log *log) {
+    if (log->finishing || log->writing || log->reads)
+        return;
+    if (log->phase == LOG_CLOSING && log->state == ERR_OK && (log->write_block || log_pending_bytes(log))) {
+        flush_ask(log);
+        return;
+    }
+    step_start(log);
+}
+
+void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg) {
+    check(log->phase == LOG_OPEN, "%s is closed twice", log->path);
+    log->phase = LOG_CLOSING;
+    log->close_done = done;
+    log->close_arg = arg;
+    flush_ask(log);
+    flush_progress(log);
+}
+
+void log_delete(struct log *log, int64_t delay_ms) {
+    check(log->phase == LOG_OPEN, "%s is closed twice", log->path);
+    log->phase = LOG_DELETED;
+    log->delete_delay_ms = delay_ms;
+    log->submitted_end = log->end;
+    log->submitted = log->appended;
+    list_remove(&log->dirty);
+    list_remove(&log->behind);
+    flush_progress(log);
+}

@@ -1,0 +1,309 @@
+/* Which way appended bytes go to the device, and when they are there.
+ *
+ * At the end of a turn each log with pending bytes is looked at. Few bytes go into the journal's group with those of
+ * all other logs. DIRECT_MIN and more go straight to the segment in one flushed write, the not yet written tail before
+ * them included. While such a write is on its way the log waits for it, so that pieces become durable in order. What
+ * only the journal has is written behind, in pieces of WRITE_BEHIND, when it is old, or when the ring needs the room. */
+#include "base/check.h"
+#include "base/trace.h"
+#include "log/internal.h"
+
+/* One write of one tail block to its segment. */
+struct segment_write {
+    struct file_io io;
+    struct work open_work;
+    struct log *log;
+    struct log_store *store;
+    struct segment *segment;
+    struct tail_block *block;
+    int64_t end;                     /* bytes of the segment that it makes whole */
+    int64_t end_offset, end_pos;     /* the last batch that ends in it; end_pos 0: none */
+    uint64_t end_total;
+    bool behind;                     /* nobody waits for it */
+    char *path, *dir_path;           /* for the open */
+    bool create, preallocate;
+    int64_t preallocate_bytes;
+    struct file *file, *direct;
+    uint8_t front[FILE_DIRECT_ALIGN];
+    size_t front_size;
+    int64_t front_pos;
+    enum err err;
+};
+
+static void write_next(struct log *log, bool behind);
+
+static int64_t unwritten_bytes(const struct log *log) {
+    if (!log->write_block)
+        return 0;
+    int64_t bytes = 0;
+    for (const struct list *node = &log->write_block->node; node != &log->blocks; node = node->next) {
+        const struct tail_block *block = container_of(node, struct tail_block, node);
+        int64_t from = block->segment->written > block->pos ? block->segment->written : block->pos;
+        bytes += block->pos + block->size - from;
+    }
+    return bytes;
+}
+
+void flush_progress(struct log *log) {
+    if (list_is_empty(&log->progress))
+        list_push_back(&log->store->progress_logs, &log->progress);
+    shard_at_turn_end(log->store->shard, &log->store->progress_hook);
+}
+
+static void set_durable(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
+    if (end_offset <= log->durable_end)
+        return;
+    log->durable_end = end_offset;
+    log->durable_segment = segment;
+    log->durable_pos = pos;
+    flush_progress(log);
+}
+
+void flush_durable(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
+    set_durable(log, end_offset, segment, pos);
+}
+
+void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
+    set_durable(log, end_offset, segment, pos);
+    if (log->written_end < log->durable_end && list_is_empty(&log->behind)) {
+        log->unflushed_since_ms = shard_wall_ms(log->store->shard);
+        list_push_back(&log->store->behind_logs, &log->behind);
+    }
+    if (!log->writing && unwritten_bytes(log) >= WRITE_BEHIND)
+        flush_behind(log);
+}
+
+void flush_failed(struct log_store *store, int dir, enum err err, const char *what) {
+    if (store->dirs[dir].state == ERR_OFFLINE)
+        return;
+    trace_error("log", "log directory goes offline", TRACE_STR("file", what), TRACE_ERR(err),
+                TRACE_STR("dir", log_inventory_dir(store->options.inventory, dir)->path));
+    log_store_fail_dir(store, dir);
+    if (store->options.on_dir_failed)
+        store->options.on_dir_failed(store, dir, store->options.arg);
+}
+
+/* ---- the write of one block ----------------------------------------------------------------------------------------- */
+
+static void write_free(struct segment_write *write) {
+    tail_block_unref(write->store, write->block);
+    segment_unpin(write->segment);
+    mem_free(write->path);
+    mem_free(write->dir_path);
+    mem_free(write);
+}
+
+static void write_finished(struct segment_write *write, enum err err) {
+    struct log_store *store = write->store;
+    struct log *log = write->log;
+    log->writing = NULL;
+    if (write->behind)
+        store->behind_writes--;
+    if (err) {
+        if (err == ERR_NO_SPACE) {
+            /* The tail and the journal keep the bytes; upkeep tries again. */
+            trace_warn("log", "no space for a segment", TRACE_STR("file", log->path));
+            log->state = ERR_NO_SPACE;
+            flush_progress(log);
+        } else {
+            flush_failed(store, log->dir, err, log->path);
+        }
+        write_free(write);
+        flush_progress(log);
+        return;
+    }
+    if (log->state == ERR_NO_SPACE) {
+        log->state = ERR_OK;
+        flush_progress(log);
+    }
+    tail_written(log, write->segment, write->end);
+    if (write->end_pos && write->end_pos <= write->end) {
+        if (write->end_offset > log->written_end)
+            log->written_end = write->end_offset;
+        if (write->end_offset > log->submitted_end) { /* what was pending came along */
+            log->submitted_end = write->end_offset;
+            log->submitted = write->end_total;
+        }
+        set_durable(log, write->end_offset, write->segment, write->end_pos);
+    }
+    if (write->segment != log_last_segment(log) && write->segment->written == write->segment->size)
+        segment_seal(write->segment);
+    if (!log->write_block && !list_is_empty(&log->behind)) {
+        list_remove(&log->behind);
+        log->unflushed_since_ms = 0;
+    }
+    bool behind = write->behind;
+    write_free(write);
+    /* More of the same kind? A flushed write covers all that was submitted, block by block. */
+    if (log->phase == LOG_OPEN && log->write_block && !behind && log->written_end < log->submitted_end)
+        write_next(log, false);
+    if ((log->phase == LOG_OPEN && log_pending_bytes(log)) || log->phase == LOG_CLOSING)
+        flush_ask(log);
+    if (log->phase != LOG_OPEN)
+        flush_progress(log);
+    tail_evict(store);
+    if (store->dirs[log->dir].journal)
+        journal_reclaim(store->dirs[log->dir].journal), journal_submit(store->dirs[log->dir].journal);
+}
+
+static void write_done(struct shard *shard, struct file_io *io) {
+    (void)shard;
+    struct segment_write *write = container_of(io, struct segment_write, io);
+    write_finished(write, io->err);
+}
+
+static void write_start_io(struct segment_write *write) {
+    struct tail_block *block = write->block;
+    struct segment *segment = write->segment;
+    int64_t from = segment->written > block->pos ? segment->written & ~(int64_t)(FILE_DIRECT_ALIGN - 1) : block->pos;
+    write->end = block->pos + block->size;
+    write->end_offset = block->end_offset;
+    write->end_pos = block->end_pos;
+    write->end_total = block->end_total;
+    int64_t to = (write->end + FILE_DIRECT_ALIGN - 1) & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
+    memset(block->memory + block->size, 0, (size_t)(to - block->pos) - block->size);
+    write->io = (struct file_io){.op = FILE_IO_WRITE,
+                                 .file = segment->direct,
+                                 .ptr = block->memory + (from - block->pos),
+                                 .size = (size_t)(to - from),
+                                 .pos = from,
+                                 .dsync = write->store->options.journal_flush || write->behind,
+                                 .done = write_done};
+    segment_touch(segment);
+    file_io_start(write->store->shard, &write->io);
+}
+
+/* Opens the segment's files; makes them, and makes their names durable, when they are new. Reads the front of a block
+ * that begins inside a block of the file. */
+static void open_run(struct work *work) {
+    struct segment_write *write = container_of(work, struct segment_write, open_work);
+    struct fs *fs = write->store->fs;
+    int flags = FILE_READ | FILE_WRITE | FILE_DIRECT | (write->create ? FILE_CREATE : 0);
+    write->err = fs_open(fs, write->path, flags, &write->direct);
+    if (!write->err)
+        write->err = fs_open(fs, write->path, FILE_READ, &write->file);
+    if (!write->err && write->front_size) {
+        size_t count;
+        write->err = file_pread(write->file, write->front, write->front_size, write->front_pos, 0, &count);
+        if (!write->err && count < write->front_size)
+            write->err = ERR_IO;
+    }
+    if (!write->err && write->create) {
+        if (write->preallocate)
+            write->err = file_reserve(write->direct, 0, write->preallocate_bytes);
+        if (!write->err)
+            write->err = fs_sync_dir(fs, write->dir_path);
+    }
+}
+
+static void open_done(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct segment_write *write = container_of(work, struct segment_write, open_work);
+    struct segment *segment = write->segment;
+    segment->opening = false;
+    if (write->err) {
+        file_unref(write->file);
+        file_unref(write->direct);
+        write_finished(write, write->err);
+        return;
+    }
+    file_unref(segment->file); /* a read may have opened it meanwhile */
+    segment->file = write->file;
+    file_unref(segment->direct);
+    segment->direct = write->direct;
+    segment->exists = true;
+    memcpy(write->block->memory, write->front, write->front_size);
+    write->block->start = 0;
+    segment_touch(segment);
+    write_start_io(write);
+}
+
+/* Starts the write of the first block that its file lacks. */
+static void write_next(struct log *log, bool behind) {
+    struct tail_block *block = log->write_block;
+    check(block && !log->writing, "%s: nothing to write, or two writes at once", log->path);
+    struct segment_write *write = mem_new(struct segment_write);
+    write->log = log;
+    write->store = log->store;
+    write->segment = block->segment;
+    write->block = block;
+    write->behind = behind;
+    block->refs++;
+    segment_pin(write->segment);
+    log->writing = write;
+    if (behind)
+        log->store->behind_writes++;
+    if (write->segment->direct && !block->start) {
+        write_start_io(write);
+        return;
+    }
+    write->front_size = block->start;
+    write->front_pos = block->pos;
+    write->path = segment_path(write->segment, ".log");
+    write->dir_path = mem_strdup(log->path);
+    write->create = !write->segment->exists;
+    write->preallocate = log->settings.preallocate;
+    write->preallocate_bytes = log->settings.segment_bytes;
+    write->segment->opening = true;
+    write->open_work = (struct work){.lane = log, .run = open_run, .done = open_done};
+    shard_offload(log->store->shard, &write->open_work);
+}
+
+void flush_behind(struct log *log) {
+    if (log->writing || !log->write_block || log->state == ERR_OFFLINE)
+        return;
+    /* Pending bytes in the block come along; then nothing of them needs the journal. */
+    write_next(log, true);
+}
+
+/* ---- the decision at the end of a turn ---------------------------------------------------------------------------- */
+
+void flush_ask(struct log *log) {
+    if (list_is_empty(&log->dirty))
+        list_push_back(&log->store->dirty_logs, &log->dirty);
+    shard_at_turn_end(log->store->shard, &log->store->flush_hook);
+}
+
+static void mark_submitted(struct log *log) {
+    log->submitted_end = log->end;
+    log->submitted = log->appended;
+    list_remove(&log->dirty);
+}
+
+static void flush_log(struct log *log) {
+    struct journal *journal = log->store->dirs[log->dir].journal;
+    if (log->state == ERR_OFFLINE || (!log_pending_bytes(log) && log->phase != LOG_CLOSING)) {
+        list_remove(&log->dirty);
+        return;
+    }
+    if (log->phase == LOG_CLOSING) { /* all goes to the segments */
+        if (log->writing)
+            return;
+        mark_submitted(log);
+        if (log->write_block)
+            write_next(log, true);
+        else
+            flush_progress(log);
+        return;
+    }
+    bool sync_write = log->writing && !log->writing->behind;
+    if (sync_write)
+        return; /* its end asks again */
+    int64_t pending = (int64_t)log_pending_bytes(log);
+    bool direct = pending >= DIRECT_MIN || !journal || pending > log_last_segment(log)->size;
+    if (direct && !log->writing && log->state == ERR_OK) {
+        mark_submitted(log);
+        write_next(log, false);
+    } else if ((!direct || log->state == ERR_NO_SPACE) && journal && journal_add(journal, log)) {
+        mark_submitted(log);
+    }
+}
+
+void flush_hook_run(struct turn_hook *hook) {
+    struct log_store *store = container_of(hook, struct log_store, flush_hook);
+    list_each_safe(node, &store->dirty_logs)
+        flush_log(container_of(node, struct log, dirty));
+    for (int dir = 0; dir < store->dir_count; dir++)
+        if (store->dirs[dir].journal)
+            journal_submit(store->dirs[dir].journal);
+}

@@ -1,0 +1,258 @@
+/* Inside src/log: what its files share. A reading order: log.c (append), tail.c (memory), flush.c (which way the bytes
+ * go), journal.c, segment.c (files and indexes), read.c, open.c (recovery), close.c, retention.c, search.c.
+ *
+ *   segments[0] ... segments[n-1]          files; all but the last are whole
+ *                    |-- written --|       bytes of a segment that its file has on the device
+ *                           |blocks ...|   the tail: memory for ranges of files, the newest kept as a cache
+ *
+ * What a log appended is at first in its tail alone ("pending"); a turn later it is on its way, either in a journal
+ * group or in a write to the segment. */
+#ifndef LOG_INTERNAL_H
+#define LOG_INTERNAL_H
+
+#include "log/log.h"
+#include "log/txn_index.h"
+#include "protocol/batch.h"
+#include "protocol/compress.h"
+
+enum {
+    TAIL_BLOCK_MIN = 8 << 10,
+    TAIL_BLOCK_MAX = 1 << 20,
+    DIRECT_MIN = 64 << 10,        /* pending bytes from which a flushed write to the segment beats the journal */
+    WRITE_BEHIND = 1 << 20,       /* bytes that only the journal has, from which they are written behind */
+    BEHIND_WRITES_MAX = 16,       /* behind-writes in flight a shard, beyond those that an answer waits for */
+    OPEN_SEGMENTS_MAX = 4096,     /* segments with open files a shard; the least recently used are closed */
+};
+
+struct index_entry {
+    uint32_t offset, pos; /* relative to the segment's base; of the batch's last offset, and its start */
+};
+struct time_entry {
+    int64_t timestamp;
+    uint32_t offset;
+};
+
+/* A segment's indexes in memory: of the last segment always, of others while they are in use. */
+struct segment_index {
+    struct index_entry *entries;
+    struct time_entry *times;
+    uint32_t count, capacity, time_count, time_capacity;
+};
+
+struct segment {
+    struct log *log;
+    int64_t base_offset;
+    int64_t size;                  /* bytes of its batches, those still in the tail included */
+    int64_t written;               /* bytes that the file has on the device */
+    int64_t max_timestamp;         /* largest of its batches; -1 none */
+    int64_t max_timestamp_offset;  /* last offset of the batch that has it */
+    int64_t first_timestamp;       /* max timestamp of its first batch; -1 none */
+    int64_t created_ms;            /* also its mtime when it was loaded */
+    int64_t roll_jitter_ms;
+    uint32_t bytes_since_index;
+    struct segment_index index;
+    bool index_loaded;
+    struct txn_index aborted;      /* always in memory: few abort */
+    bool sealed;                   /* whole, indexes and length on the device */
+    bool exists;                   /* the file was made */
+    bool opening;                  /* files are being opened */
+    struct file *file;             /* for reads, buffered; NULL: not open */
+    struct file *direct;           /* for writes */
+    struct list lru;               /* of store->open_segments, when files are open */
+    int pins;                      /* reads and writes that use it; freed at 0 when removed */
+    bool removed;
+};
+
+struct tail_block {
+    struct list node;              /* of log->blocks */
+    struct list lru;               /* of store->clean_blocks when all of it is on the device and it is not the last */
+    struct segment *segment;
+    int64_t pos;                   /* file position of memory[0]; a multiple of FILE_DIRECT_ALIGN */
+    uint32_t capacity, size;
+    uint32_t start;                /* memory before it is the file's last partial block, read when it is written */
+    int64_t end_offset, end_pos;   /* after the last batch that ends in it; end_pos 0: none does */
+    uint64_t end_total;            /* log->appended then */
+    int refs;                      /* the log's, and one for each read and write that uses it */
+    uint8_t *memory;
+};
+
+struct log {
+    struct log_store *store;
+    int slot;                      /* in store->slots: how the journal names it */
+    uint32_t generation;
+    int dir;
+    char *path;                    /* of its directory */
+    char *topic;
+    struct uuid topic_id;
+    int32_t partition;
+    struct log_settings settings;
+    void *user;
+    void (*on_progress)(struct log *log, void *user);
+    enum { LOG_OPEN, LOG_CLOSING, LOG_DELETED } phase;
+    enum err state;
+
+    int64_t start, durable_end, end;
+    int64_t written_end;           /* the segment files have everything below it, on the device */
+    int64_t submitted_end;         /* below: on its way to the device, or there */
+    uint64_t appended, submitted;  /* bytes up to end and submitted_end, since it was opened */
+    int64_t durable_pos;           /* in segments that hold durable_end: the byte after the last durable batch */
+    struct segment *durable_segment;
+    int64_t recovery_point;
+    int64_t unflushed_since_ms;    /* when the oldest byte of [written_end, durable_end) came; 0: none */
+
+    struct segment **segments;     /* ascending; never empty */
+    int segment_count, segment_capacity;
+    struct list blocks;
+    struct tail_block *write_block; /* first with bytes the file lacks; NULL: none */
+    struct segment_write *writing; /* the segment write in flight */
+    struct list dirty;             /* of store->dirty_logs: has pending bytes */
+    struct list behind;            /* of store->behind_logs: the journal has bytes its segments lack */
+    struct list progress;          /* of store->progress_logs */
+    struct producers producers;
+    struct epochs epochs;
+    bool epochs_dirty;             /* differ from the file */
+    int reads;                     /* in work off the loop */
+    void (*close_done)(enum err err, void *arg);
+    void *close_arg;
+    bool finishing;                /* the last step of closing is under way */
+    int64_t delete_delay_ms;
+};
+
+static inline uint64_t log_pending_bytes(const struct log *log) { /* of [submitted_end, end) */
+    return log->appended - log->submitted;
+}
+
+struct log_slot {
+    struct log *log;
+    uint32_t generation;
+};
+
+struct journal;
+
+struct log_store {
+    struct shard *shard;
+    struct fs *fs;
+    struct log_store_options options;
+    int dir_count;
+    struct {
+        enum err state;
+        struct journal *journal;
+    } dirs[LOG_DIRS_MAX];
+    struct log_slot *slots;
+    int slot_count, *free_slots, free_slot_count;
+    size_t tail_bytes;             /* of all tail blocks */
+    struct list clean_blocks;      /* evictable, oldest first */
+    struct list open_segments;     /* least recently used first */
+    int open_segment_count;
+    struct list dirty_logs, behind_logs, progress_logs;
+    int behind_writes;             /* in flight */
+    struct turn_hook flush_hook, progress_hook;
+    struct timer upkeep_timer;
+    struct compressor *compressor;
+    void (*stop_done)(struct log_store *store, void *arg);
+    void *stop_arg;
+};
+
+/* ---- tail.c ---- */
+/* Room for size bytes at the end of the last segment's tail. */
+void tail_append(struct log *log, const uint8_t *bytes, size_t size, int64_t end_offset);
+void tail_block_unref(struct log_store *store, struct tail_block *block);
+/* After `segment` got its bytes below `written`: blocks that are wholly written may be evicted. */
+void tail_written(struct log *log, struct segment *segment, int64_t written);
+/* Gives back memory until the tails are inside the limit, as far as what is not written allows. */
+void tail_evict(struct log_store *store);
+/* The segment's blocks go. */
+void tail_forget_segment(struct log *log, struct segment *segment);
+/* Drops all blocks of the log. */
+void tail_drop(struct log *log);
+/* Copies bytes [pos, pos+size) of the segment from the tail; false when the tail does not hold them all. */
+bool tail_copy(const struct log *log, const struct segment *segment, int64_t pos, void *ptr, size_t size);
+/* First file position of the segment that the tail holds up to its end; segment->size when none. */
+int64_t tail_start(const struct log *log, const struct segment *segment);
+
+/* ---- log.c ---- */
+void log_roll(struct log *log); /* a new segment at the log's end */
+
+/* ---- flush.c ---- */
+void flush_ask(struct log *log);             /* the log has pending bytes; decides at the end of the turn */
+void flush_hook_run(struct turn_hook *hook);
+void flush_behind(struct log *log);          /* starts writing out what only the journal has, unless that is under way */
+void flush_durable(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos);
+void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos);
+void flush_failed(struct log_store *store, int dir, enum err err, const char *what);
+void flush_progress(struct log *log);        /* on_progress() at the end of the turn */
+
+/* ---- journal.c ---- */
+enum err journal_create(struct log_store *store, int dir, struct journal **ret_journal) MUST_USE;
+/* Takes the log's pending bytes into the group that is filling; false: no room, stays pending. */
+bool journal_add(struct journal *journal, struct log *log);
+void journal_submit(struct journal *journal);   /* sends the filling group when none is in flight */
+void journal_reclaim(struct journal *journal);  /* frees groups whose bytes the segments have; asks for more */
+void journal_destroy(struct journal *journal);  /* frees memory; the file stays */
+/* Calls back when nothing of it is under way, perhaps at once; nothing is added after this. */
+void journal_stop(struct journal *journal, void (*idle)(void *arg), void *arg);
+enum err journal_remove(struct journal *journal) MUST_USE; /* blocking */
+
+/* ---- segment.c ---- */
+struct segment *segment_create(struct log *log, int64_t base_offset);
+void segment_free(struct segment *segment);
+void segment_pin(struct segment *segment);
+void segment_unpin(struct segment *segment);
+char *segment_path(const struct segment *segment, const char *suffix); /* mem_free() it */
+/* Notes a batch that is appended at pos: timestamps and index entries. */
+void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos);
+void segment_touch(struct segment *segment);    /* most recently used; closes others beyond the maximum */
+void segment_close_files(struct segment *segment);
+/* Position of the last index entry at or below the offset; 0 when there is none. */
+int64_t segment_index_find(const struct segment *segment, int64_t offset);
+bool segment_index_is_full(const struct segment *segment);
+void segment_index_free(struct segment *segment);
+/* Blocking, on any thread, on paths and copies alone: */
+enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base_offset, const struct segment_index *index,
+                                   int64_t max_timestamp, int64_t max_timestamp_offset, bool sync) MUST_USE;
+enum err segment_write_txn_index(struct fs *fs, const char *path, int64_t base_offset,
+                                 const struct txn_index *index) MUST_USE;
+enum err segment_read_index_files(struct fs *fs, const char *path, int64_t base_offset, int64_t size,
+                                  struct segment_index *ret_index) MUST_USE;
+void index_add(struct segment_index *index, uint32_t offset, uint32_t pos);
+void index_add_time(struct segment_index *index, int64_t timestamp, uint32_t offset);
+struct segment *log_last_segment(const struct log *log);
+/* The segment that holds the offset, or would: the last with base <= offset. */
+int log_find_segment(const struct log *log, int64_t offset);
+void log_add_segment(struct log *log, struct segment *segment);
+/* After a roll: the segment before is sealed once it is written. */
+void segment_seal(struct segment *segment);
+
+/* ---- open.c, close.c ---- */
+void log_free(struct log *log);
+void log_close_step(struct log *log);
+/* Writes the .snapshot of the producer state at `offset`. Blocking. */
+enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) MUST_USE;
+
+/* ---- inventory.c ---- */
+struct journal_entry { /* of an earlier run's journal; bytes borrowed from the inventory */
+    int64_t base_offset;
+    uint64_t order;
+    struct slice bytes;
+};
+int inventory_journal_entries(const struct log_inventory *inventory, int dir, struct uuid topic_id, int32_t partition,
+                              const struct journal_entry **ret_entries);
+struct inventory_checkpoint {
+    int64_t recovery_point, log_start, high_watermark; /* -1: not in the checkpoint */
+};
+struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
+                                                 int32_t partition);
+
+/* ---- journal format, shared by journal.c and inventory.c ---- */
+/* A group starts on a block of its own:
+ *    0  8 bytes "MYELINJ1"            32  u64 oldest group still needed    48  u32 entries
+ *    8  u64 number                    40  u32 size without padding         52  u32 CRC-32C of [0,52) and [56,size)
+ *   16  16 bytes id of this journal   44  u32 generation                   56  entries, each
+ *       0  16 bytes topic id   16  i32 partition   20  u32 size   24  i64 base offset   32  the batches, padded to 8
+ * A group is valid when magic, id and CRC are right. Those from `oldest` of the newest valid group up to it are
+ * replayed in order of number; a torn group can only be the newest and was never acknowledged. Big-endian. */
+#define JOURNAL_MAGIC "MYELINJ1"
+enum { JOURNAL_HEADER = 56, JOURNAL_ENTRY_HEADER = 32 };
+#define JOURNAL_PREFIX "myelin-journal-"
+
+#endif

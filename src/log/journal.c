@@ -1,0 +1,360 @@
+/* The journal of a shard and a log directory: a ring in one preallocated file, written in groups.
+ *
+ * While one group is on its way to the device the next one fills; a lone entry goes out at once. A group begins on a
+ * block of its own, so that no block with acknowledged bytes is written again before its group is reclaimed. A group
+ * is reclaimed when the segments of all logs in it have what it holds. The format stands in internal.h.
+ *
+ *     |  free  | group 7 | group 8 | group 9 |   free ...   |      ring; wraps where a group does not fit
+ *              oldest                        head */
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/endian.h"
+#include "base/trace.h"
+#include "log/internal.h"
+
+enum {
+    GROUP_MAX = 2 << 20,            /* bytes of one group */
+    RING_DEFAULT = 128 << 20,
+    RING_READY_FIRST = 2 << 20,     /* zeroed before the first group; the rest is zeroed while we run */
+    ZERO_STEP = 4 << 20,
+};
+
+struct group_log { /* what a group holds of one log */
+    int slot;
+    uint32_t generation;
+    int64_t end_offset, end_pos; /* of the log after the entry */
+    int64_t segment_base;
+};
+
+struct group {
+    struct list node; /* of journal->groups, oldest first */
+    uint64_t number;
+    int64_t pos, size; /* in the ring, padded */
+    int count, capacity, satisfied; /* logs[0..satisfied) need it no more */
+    struct group_log *logs;
+};
+
+struct journal {
+    struct log_store *store;
+    int dir;
+    char *path;
+    struct file *file;
+    struct uuid id;
+    uint32_t generation;
+    int64_t ring_size, ring_ready; /* bytes zeroed, from 0: what may be used */
+    int64_t zero_to;
+    int64_t head;                  /* where the next group goes */
+    uint64_t next_number;
+    struct list groups;
+    struct group *filling, *flying;
+    uint8_t *filling_memory, *flying_memory;
+    size_t filling_size; /* header included */
+    uint32_t filling_entries;
+    struct file_io io;
+    struct work zero_work;
+    uint8_t *zeros;
+    enum err zero_err;
+    bool zeroing, failed;
+    void (*idle)(void *arg); /* the store stops */
+    void *idle_arg;
+};
+
+static int64_t align_up(int64_t x) {
+    return (x + FILE_DIRECT_ALIGN - 1) & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
+}
+
+/* Zeroing ahead turns later writes into plain overwrites: an extent that was only reserved would cost the file
+ * system's own journal a commit on each flushed write. */
+static enum err zero_range(struct journal *journal, int64_t from, int64_t to) {
+    enum err err = ERR_OK;
+    for (int64_t pos = from; pos < to && !err; pos += ZERO_STEP) {
+        int64_t size = to - pos < ZERO_STEP ? to - pos : ZERO_STEP;
+        err = file_pwrite(journal->file, journal->zeros, (size_t)size, pos);
+    }
+    return err ? err : file_sync(journal->file);
+}
+
+static void zero_run(struct work *work) {
+    struct journal *journal = container_of(work, struct journal, zero_work);
+    journal->zero_err = zero_range(journal, journal->ring_ready, journal->zero_to);
+}
+
+static void journal_check_idle(struct journal *journal);
+
+static void zero_more(struct journal *journal) {
+    int64_t to = journal->ring_ready + ZERO_STEP * 2;
+    journal->zero_to = to < journal->ring_size ? to : journal->ring_size;
+    journal->zeroing = true;
+    shard_offload(journal->store->shard, &journal->zero_work);
+}
+
+static void zero_done(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct journal *journal = container_of(work, struct journal, zero_work);
+    journal->zeroing = false;
+    if (journal->zero_err) { /* no room for more: the ring stays as large as it is */
+        trace_warn("log", "journal stays small", TRACE_STR("file", journal->path), TRACE_INT("bytes", journal->ring_ready),
+                   TRACE_ERR(journal->zero_err));
+        journal->ring_size = journal->ring_ready;
+    } else {
+        journal->ring_ready = journal->zero_to;
+    }
+    if (journal->ring_ready < journal->ring_size) {
+        zero_more(journal);
+    } else {
+        mem_free(journal->zeros);
+        journal->zeros = NULL;
+    }
+    journal_submit(journal);
+    journal_check_idle(journal);
+}
+
+enum err journal_create(struct log_store *store, int dir, struct journal **ret_journal) {
+    struct journal *journal = mem_new(struct journal);
+    journal->store = store;
+    journal->dir = dir;
+    list_init(&journal->groups);
+    struct runtime *runtime = shard_runtime(store->shard);
+    runtime_secure_random(runtime, &journal->id, sizeof journal->id);
+    uint64_t random = shard_random(store->shard);
+    journal->path = mem_printf("%s/" JOURNAL_PREFIX "%d-%016llx", log_inventory_dir(store->options.inventory, dir)->path,
+                               shard_index(store->shard), (unsigned long long)random);
+    journal->ring_size = align_up(store->options.journal_bytes ? store->options.journal_bytes : RING_DEFAULT);
+    journal->zeros = mem_alloc_aligned(FILE_DIRECT_ALIGN, ZERO_STEP);
+    memset(journal->zeros, 0, ZERO_STEP);
+    journal->zero_work = (struct work){.lane = journal, .run = zero_run, .done = zero_done};
+    enum err err = fs_open(store->fs, journal->path, FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DIRECT,
+                           &journal->file);
+    if (!err) {
+        journal->ring_ready = journal->ring_size < RING_READY_FIRST ? journal->ring_size : RING_READY_FIRST;
+        err = zero_range(journal, 0, journal->ring_ready);
+    }
+    if (!err)
+        err = fs_sync_dir(store->fs, log_inventory_dir(store->options.inventory, dir)->path);
+    if (err) {
+        trace_error("log", "cannot make journal", TRACE_STR("file", journal->path), TRACE_ERR(err));
+        if (journal->file)
+            (void)!fs_unlink(store->fs, journal->path);
+        journal_destroy(journal);
+        return err;
+    }
+    if (journal->ring_ready < journal->ring_size) {
+        zero_more(journal);
+    }
+    *ret_journal = journal;
+    return ERR_OK;
+}
+
+static void group_free(struct group *group) {
+    if (group)
+        mem_free(group->logs);
+    mem_free(group);
+}
+
+void journal_destroy(struct journal *journal) {
+    if (!journal)
+        return;
+    list_each_safe(node, &journal->groups)
+        group_free(container_of(node, struct group, node));
+    group_free(journal->filling);
+    file_unref(journal->file);
+    mem_free(journal->filling_memory);
+    mem_free(journal->flying_memory);
+    mem_free(journal->zeros);
+    mem_free(journal->path);
+    mem_free(journal);
+}
+
+enum err journal_remove(struct journal *journal) {
+    return fs_unlink(journal->store->fs, journal->path);
+}
+
+static void journal_check_idle(struct journal *journal) {
+    if (journal->idle && !journal->flying && !journal->zeroing) {
+        void (*idle)(void *arg) = journal->idle;
+        journal->idle = NULL;
+        idle(journal->idle_arg);
+    }
+}
+
+void journal_stop(struct journal *journal, void (*idle)(void *arg), void *arg) {
+    journal->ring_size = journal->ring_ready; /* no more zeroing ahead */
+    journal->idle = idle;
+    journal->idle_arg = arg;
+    journal_check_idle(journal);
+}
+
+static void group_start(struct journal *journal) {
+    if (!journal->filling_memory)
+        journal->filling_memory = mem_alloc_aligned(FILE_DIRECT_ALIGN, GROUP_MAX);
+    journal->filling = mem_new(struct group);
+    journal->filling_size = JOURNAL_HEADER;
+    journal->filling_entries = 0;
+}
+
+static void group_note_log(struct group *group, struct log *log) {
+    if (group->count == group->capacity) {
+        group->capacity = group->capacity ? group->capacity * 2 : 8;
+        group->logs = mem_realloc(group->logs, sizeof *group->logs * (size_t)group->capacity);
+    }
+    group->logs[group->count++] = (struct group_log){
+        .slot = log->slot,
+        .generation = log->generation,
+        .end_offset = log->end,
+        .end_pos = log_last_segment(log)->size,
+        .segment_base = log_last_segment(log)->base_offset,
+    };
+}
+
+bool journal_add(struct journal *journal, struct log *log) {
+    size_t size = (size_t)log_pending_bytes(log);
+    struct segment *segment = log_last_segment(log);
+    size_t padded = JOURNAL_ENTRY_HEADER + ((size + 7) & ~(size_t)7);
+    /* Pending bytes that straddle a roll go straight to the segments. */
+    if (journal->failed || (int64_t)size > segment->size || padded > GROUP_MAX - JOURNAL_HEADER)
+        return false;
+    if (!journal->filling)
+        group_start(journal);
+    if (journal->filling_size + padded > GROUP_MAX)
+        return false;
+    uint8_t *p = journal->filling_memory + journal->filling_size;
+    uuid_store(log->topic_id, p);
+    store_be32(p + 16, (uint32_t)log->partition);
+    store_be32(p + 20, (uint32_t)size);
+    store_be64(p + 24, (uint64_t)log->submitted_end);
+    bool there = tail_copy(log, segment, segment->size - (int64_t)size, p + JOURNAL_ENTRY_HEADER, size);
+    check(there, "the tail of %s lacks pending bytes", log->path);
+    memset(p + JOURNAL_ENTRY_HEADER + size, 0, padded - JOURNAL_ENTRY_HEADER - size);
+    journal->filling_size += padded;
+    journal->filling_entries++;
+    group_note_log(journal->filling, log);
+    return true;
+}
+
+/* Where a group of `size` bytes may go: -1 when the ring has no room. */
+static int64_t ring_place(struct journal *journal, int64_t size) {
+    if (list_is_empty(&journal->groups))
+        return size <= journal->ring_ready ? 0 : -1;
+    int64_t tail = container_of(journal->groups.next, struct group, node)->pos;
+    if (journal->head > tail) {
+        if (journal->head + size <= journal->ring_ready)
+            return journal->head;
+        return size < tail ? 0 : -1;
+    }
+    return journal->head + size < tail ? journal->head : -1;
+}
+
+static int64_t ring_used(const struct journal *journal) {
+    if (list_is_empty(&journal->groups))
+        return 0;
+    int64_t tail = container_of(journal->groups.next, struct group, node)->pos;
+    return journal->head > tail ? journal->head - tail : journal->ring_ready - tail + journal->head;
+}
+
+static struct log *slot_log(struct log_store *store, const struct group_log *entry) {
+    struct log_slot *slot = &store->slots[entry->slot];
+    return slot->generation == entry->generation ? slot->log : NULL;
+}
+
+static struct segment *entry_segment(struct log *log, int64_t base) {
+    struct segment *segment = log->segments[log_find_segment(log, base)];
+    return segment->base_offset == base ? segment : NULL;
+}
+
+static void journal_written(struct shard *shard, struct file_io *io) {
+    (void)shard;
+    struct journal *journal = container_of(io, struct journal, io);
+    struct group *group = journal->flying;
+    journal->flying = NULL;
+    if (io->err) {
+        journal->failed = true;
+        flush_failed(journal->store, journal->dir, io->err, journal->path);
+        return;
+    }
+    for (int i = 0; i < group->count; i++) {
+        struct log *log = slot_log(journal->store, &group->logs[i]);
+        if (log)
+            flush_journal_done(log, group->logs[i].end_offset, entry_segment(log, group->logs[i].segment_base),
+                               group->logs[i].end_pos);
+    }
+    journal_reclaim(journal);
+    journal_submit(journal);
+    shard_at_turn_end(journal->store->shard, &journal->store->flush_hook); /* what found no room in the last group */
+    journal_check_idle(journal);
+}
+
+void journal_submit(struct journal *journal) {
+    struct group *group = journal->filling;
+    if (!group || journal->flying || journal->failed)
+        return;
+    int64_t size = align_up((int64_t)journal->filling_size);
+    int64_t pos = ring_place(journal, size);
+    if (pos < 0) {
+        journal_reclaim(journal);
+        pos = ring_place(journal, size);
+        if (pos < 0)
+            return; /* the writes behind that reclaim has started will come back here */
+    }
+    group->pos = pos;
+    group->size = size;
+    group->number = ++journal->next_number;
+    journal->head = pos + size;
+    list_push_back(&journal->groups, &group->node);
+    uint8_t *p = journal->filling_memory;
+    memcpy(p, JOURNAL_MAGIC, 8);
+    store_be64(p + 8, group->number);
+    memcpy(p + 16, &journal->id, 16);
+    store_be64(p + 32, container_of(journal->groups.next, struct group, node)->number);
+    store_be32(p + 40, (uint32_t)journal->filling_size);
+    store_be32(p + 44, journal->generation);
+    store_be32(p + 48, journal->filling_entries);
+    uint32_t crc = crc32c(0, p, 52);
+    store_be32(p + 52, crc32c(crc, p + JOURNAL_HEADER, journal->filling_size - JOURNAL_HEADER));
+    memset(p + journal->filling_size, 0, (size_t)size - journal->filling_size);
+    journal->flying = group;
+    journal->filling = NULL;
+    uint8_t *memory = journal->filling_memory;
+    journal->filling_memory = journal->flying_memory;
+    journal->flying_memory = memory;
+    journal->io = (struct file_io){.op = FILE_IO_WRITE,
+                                   .file = journal->file,
+                                   .ptr = memory,
+                                   .size = (size_t)size,
+                                   .pos = pos,
+                                   .dsync = journal->store->options.journal_flush,
+                                   .done = journal_written};
+    file_io_start(journal->store->shard, &journal->io);
+}
+
+void journal_reclaim(struct journal *journal) {
+    struct log_store *store = journal->store;
+    while (!list_is_empty(&journal->groups)) {
+        struct group *group = container_of(journal->groups.next, struct group, node);
+        if (group == journal->flying)
+            break;
+        for (; group->satisfied < group->count; group->satisfied++) {
+            struct log *log = slot_log(store, &group->logs[group->satisfied]);
+            if (log && log->written_end < group->logs[group->satisfied].end_offset)
+                break;
+        }
+        if (group->satisfied < group->count)
+            break;
+        list_remove(&group->node);
+        group_free(group);
+    }
+    /* Past half of the ring the oldest groups' logs are written out, a bounded number at a time. */
+    if (ring_used(journal) * 2 < journal->ring_ready)
+        return;
+    list_each(node, &journal->groups) {
+        struct group *group = container_of(node, struct group, node);
+        for (int i = group->satisfied; i < group->count; i++) {
+            if (store->behind_writes >= BEHIND_WRITES_MAX)
+                return;
+            struct log *log = slot_log(store, &group->logs[i]);
+            if (log && log->written_end < group->logs[i].end_offset)
+                flush_behind(log);
+        }
+        if (group == journal->flying)
+            break;
+    }
+}

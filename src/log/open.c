@@ -1,0 +1,683 @@
+/* Opening a log: what the last run left is read, cut where it is torn, and joined with what its journal holds.
+ *
+ * 1. Files of unfinished work go: *.deleted, *.cleaned, index files without a segment. *.swap wins over what it replaces.
+ * 2. After a clean stop segments are believed; only the batches behind the last index entry of the last one are walked.
+ *    Otherwise every segment from the recovery point on is read whole, each CRC checked, cut at the first bad batch,
+ *    and its indexes are made anew. What follows a cut segment goes.
+ * 3. Journal entries that continue the log are appended to the last segment, flushed. Those below its end are there
+ *    already.
+ * 4. The producers' state: the newest snapshot that fits, then the batches behind it.
+ * Steps run on a pool thread on a struct of their own; the shard makes the log of it. */
+#include <stdlib.h>
+#include "base/check.h"
+#include "base/trace.h"
+#include "log/checkpoint.h"
+#include "log/internal.h"
+#include "log/scan.h"
+
+struct loaded_segment {
+    int64_t base_offset, size, mtime_ms;
+    int64_t max_timestamp, max_timestamp_offset, first_timestamp;
+    int64_t end_offset; /* after its last batch; known for scanned ones */
+    uint32_t bytes_since_index;
+    struct segment_index index;
+    bool index_loaded, sealed;
+    struct txn_index aborted;
+};
+
+struct load {
+    struct work work;
+    struct log_store *store;
+    struct fs *fs;
+    struct log_open_options options;
+    char *topic, *path;
+    bool clean;
+    struct inventory_checkpoint checkpoint;
+    struct loaded_segment *segments;
+    int count, capacity;
+    int64_t *snapshots; /* offsets, ascending */
+    int snapshot_count, snapshot_capacity;
+    int64_t start, end;
+    struct producers producers;
+    struct epochs epochs;
+    bool metadata_missing;
+    void (*done)(struct log *log, enum err err, void *user);
+    enum err err;
+};
+
+/* ---- step 1: names ------------------------------------------------------------------------------------------------ */
+
+static bool ends_with(const char *name, const char *suffix) {
+    size_t n = strlen(name), m = strlen(suffix);
+    return n >= m && strcmp(name + n - m, suffix) == 0;
+}
+
+/* NNNNNNNNNNNNNNNNNNNN.suffix; -1 when the name is something else. */
+static int64_t parse_offset(const char *name, const char *suffix) {
+    int64_t offset;
+    if (strlen(name) != 20 + strlen(suffix) || strcmp(name + 20, suffix) != 0 ||
+        !checkpoint_number(slice_of(name, 20), &offset))
+        return -1;
+    return offset;
+}
+
+static enum err unlink_in(struct load *load, const char *name) {
+    char *path = mem_printf("%s/%s", load->path, name);
+    enum err err = fs_unlink(load->fs, path);
+    mem_free(path);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static char *name_of(int64_t offset, const char *suffix) {
+    return mem_printf("%020lld%s", (long long)offset, suffix);
+}
+
+static enum err unlink_offset(struct load *load, int64_t offset, const char *suffix) {
+    char *name = name_of(offset, suffix);
+    enum err err = unlink_in(load, name);
+    mem_free(name);
+    return err;
+}
+
+static enum err remove_segment_files(struct load *load, int64_t base_offset) {
+    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
+    enum err err = ERR_OK;
+    for (int i = 0; i < COUNT_OF(suffixes) && !err; i++)
+        err = unlink_offset(load, base_offset, suffixes[i]);
+    return err;
+}
+
+static void add_segment(struct load *load, int64_t base_offset) {
+    if (load->count == load->capacity) {
+        load->capacity = load->capacity ? load->capacity * 2 : 1;
+        load->segments = mem_realloc(load->segments, sizeof *load->segments * (size_t)load->capacity);
+    }
+    load->segments[load->count++] = (struct loaded_segment){.base_offset = base_offset,
+                                                            .max_timestamp = -1,
+                                                            .max_timestamp_offset = -1,
+                                                            .first_timestamp = -1,
+                                                            .end_offset = base_offset};
+}
+
+static enum err list_files(struct load *load) {
+    struct fs_entry *entries;
+    int count;
+    enum err err = fs_list(load->fs, load->path, &entries, &count);
+    if (err)
+        return err;
+    for (int i = 0; i < count && !err; i++) {
+        const char *name = entries[i].name;
+        int64_t offset;
+        if ((ends_with(name, ".deleted") && !ends_with(name, ".checkpoint.deleted")) || ends_with(name, ".cleaned") ||
+            ends_with(name, ".tmp")) {
+            err = unlink_in(load, name);
+        } else if ((offset = parse_offset(name, ".log")) >= 0) {
+            add_segment(load, offset);
+        } else if ((offset = parse_offset(name, ".snapshot")) >= 0) {
+            if (load->snapshot_count == load->snapshot_capacity) {
+                load->snapshot_capacity = load->snapshot_capacity ? load->snapshot_capacity * 2 : 4;
+                load->snapshots = mem_realloc(load->snapshots, sizeof *load->snapshots * (size_t)load->snapshot_capacity);
+            }
+            load->snapshots[load->snapshot_count++] = offset;
+        }
+    }
+    fs_list_free(entries, count);
+    return err; /* fs_list() sorts, and names of 20 digits sort as numbers */
+}
+
+/* ---- step 2: segments ---------------------------------------------------------------------------------------------- */
+
+static void note_batch(struct load *load, struct loaded_segment *segment, const uint8_t *batch, int64_t pos, size_t size) {
+    int64_t last, timestamp;
+    if (batch_magic(batch) == 2) {
+        last = batch_last_offset(batch);
+        timestamp = batch_max_timestamp(batch);
+        if (epochs_assign(&load->epochs, batch_leader_epoch(batch), batch_base_offset(batch))) {
+        }
+    } else {
+        last = batch_base_offset(batch);
+        timestamp = batch_magic(batch) == 1 ? (int64_t)load_be64(batch + 18) : -1;
+    }
+    if (pos == 0)
+        segment->first_timestamp = timestamp;
+    if (timestamp > segment->max_timestamp) {
+        segment->max_timestamp = timestamp;
+        segment->max_timestamp_offset = last;
+    }
+    if (segment->bytes_since_index > (uint32_t)load->options.settings.index_interval_bytes) {
+        index_add(&segment->index, (uint32_t)(last - segment->base_offset), (uint32_t)pos);
+        index_add_time(&segment->index, segment->max_timestamp,
+                       (uint32_t)(segment->max_timestamp_offset - segment->base_offset));
+        segment->bytes_since_index = 0;
+    }
+    segment->bytes_since_index += (uint32_t)size;
+    segment->end_offset = last + 1;
+}
+
+static enum err open_segment_file(struct load *load, int64_t base_offset, int flags, struct file **ret_file) {
+    char *path = mem_printf("%s/%020lld.log", load->path, (long long)base_offset);
+    enum err err = fs_open(load->fs, path, flags, ret_file);
+    mem_free(path);
+    return err;
+}
+
+/* Reads the whole segment and cuts it where its bytes end to be batches. *ret_cut tells whether it was. */
+static enum err recover_segment(struct load *load, struct loaded_segment *segment, bool *ret_cut) {
+    struct file *file;
+    enum err err = open_segment_file(load, segment->base_offset, FILE_READ | FILE_WRITE, &file);
+    if (err)
+        return err;
+    int64_t size;
+    err = file_size(file, &size);
+    struct segment_scan scan;
+    segment_scan_init(&scan, file, 0, err ? 0 : size);
+    mem_free(segment->index.entries);
+    mem_free(segment->index.times);
+    segment->index = (struct segment_index){0};
+    segment->max_timestamp = segment->max_timestamp_offset = segment->first_timestamp = -1;
+    segment->end_offset = segment->base_offset;
+    segment->bytes_since_index = 0;
+    while (!err && !(err = segment_scan_next(&scan))) {
+        if (batch_base_offset(scan.batch) < segment->end_offset) {
+            err = ERR_CORRUPT;
+            break;
+        }
+        note_batch(load, segment, scan.batch, scan.batch_pos, scan.batch_size);
+        segment->size = scan.pos;
+    }
+    *ret_cut = false;
+    if (err == ERR_NOT_FOUND) {
+        err = ERR_OK;
+    } else if (err == ERR_CORRUPT || err == ERR_TRUNCATED) {
+        bool zeros = true; /* the padding of the last direct write is no loss */
+        uint8_t head[BATCH_HEADER_SIZE] = {0};
+        size_t count = 0;
+        if (file_pread(file, head, sizeof head, segment->size, 0, &count))
+            count = 0;
+        for (size_t i = 0; i < count; i++)
+            zeros = zeros && !head[i];
+        if (!zeros)
+            trace_warn("log", "segment is cut at a bad batch", TRACE_STR("dir", load->path),
+                       TRACE_INT("segment", segment->base_offset), TRACE_INT("position", segment->size),
+                       TRACE_INT("offset", segment->end_offset), TRACE_INT("bytes", size - segment->size));
+        *ret_cut = !zeros;
+        err = file_truncate(file, segment->size);
+    }
+    if (!err)
+        err = file_sync(file);
+    segment_scan_deinit(&scan);
+    file_unref(file);
+    segment->index_loaded = true;
+    segment->sealed = false;
+    return err;
+}
+
+static enum err read_txn_index(struct load *load, struct loaded_segment *segment) {
+    char *path = mem_printf("%s/%020lld.txnindex", load->path, (long long)segment->base_offset);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    enum err err = fs_read_whole(load->fs, path, 1u << 30, &bytes, &size);
+    if (!err && txn_index_decode(&segment->aborted, slice_of(bytes, size)))
+        trace_warn("log", "transaction index is corrupt", TRACE_STR("file", path));
+    mem_free(bytes);
+    mem_free(path);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* A segment as a clean stop left it. */
+static enum err trust_segment(struct load *load, struct loaded_segment *segment, bool last) {
+    char *path = mem_printf("%s/%020lld.log", load->path, (long long)segment->base_offset);
+    struct fs_stat stat;
+    enum err err = fs_stat(load->fs, path, &stat);
+    mem_free(path);
+    if (err)
+        return err;
+    segment->size = stat.size;
+    segment->mtime_ms = stat.mtime_ms;
+    segment->sealed = true;
+    if (stat.size == 0) {
+        segment->index_loaded = true;
+        return ERR_OK;
+    }
+    err = segment_read_index_files(load->fs, load->path, segment->base_offset, stat.size, &segment->index);
+    bool cut;
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) {
+        trace_warn("log", "index is made anew", TRACE_STR("dir", load->path), TRACE_INT("segment", segment->base_offset));
+        err = recover_segment(load, segment, &cut);
+        if (!err)
+            err = segment_write_index_files(load->fs, load->path, segment->base_offset, &segment->index,
+                                            segment->max_timestamp, segment->max_timestamp_offset, true);
+        segment->sealed = !err;
+        return err;
+    }
+    if (err)
+        return err;
+    segment->index_loaded = true;
+    const struct segment_index *index = &segment->index;
+    if (index->time_count) {
+        segment->max_timestamp = index->times[index->time_count - 1].timestamp;
+        segment->max_timestamp_offset = segment->base_offset + index->times[index->time_count - 1].offset;
+    }
+    struct file *file;
+    if (last)
+        err = open_segment_file(load, segment->base_offset, FILE_READ, &file);
+    if (last && !err) { /* where does it end, and when did it begin? */
+        int64_t from = index->count ? index->entries[index->count - 1].pos : 0;
+        struct segment_scan scan;
+        segment_scan_init(&scan, file, 0, stat.size);
+        scan.headers_only = true;
+        if (!(err = segment_scan_next(&scan)))
+            segment->first_timestamp = batch_max_timestamp(scan.batch);
+        int64_t max = segment->max_timestamp, max_offset = segment->max_timestamp_offset;
+        scan.pos = from;
+        while (!err && !(err = segment_scan_next(&scan))) {
+            segment->end_offset = batch_magic(scan.batch) == 2 ? batch_last_offset(scan.batch) + 1
+                                                               : batch_base_offset(scan.batch) + 1;
+            segment->bytes_since_index += (uint32_t)scan.batch_size;
+            if (batch_magic(scan.batch) == 2 && batch_max_timestamp(scan.batch) > max) {
+                max = batch_max_timestamp(scan.batch);
+                max_offset = batch_last_offset(scan.batch);
+            }
+        }
+        segment->max_timestamp = max;
+        segment->max_timestamp_offset = max_offset;
+        segment_scan_deinit(&scan);
+        file_unref(file);
+        if (err == ERR_NOT_FOUND)
+            err = ERR_OK;
+        else if (err == ERR_CORRUPT || err == ERR_TRUNCATED)
+            err = recover_segment(load, segment, &cut);
+    }
+    if (!last) { /* in memory again when it is read */
+        mem_free(segment->index.entries);
+        mem_free(segment->index.times);
+        segment->index = (struct segment_index){0};
+        segment->index_loaded = false;
+    }
+    return err;
+}
+
+static enum err load_segments(struct load *load) {
+    int64_t point = load->options.always_recover ? 0
+                    : load->checkpoint.recovery_point > 0 ? load->checkpoint.recovery_point
+                                                          : 0;
+    int first_recovered = load->count;
+    if (!load->clean) {
+        first_recovered = 0;
+        for (int i = 0; i < load->count; i++)
+            if (load->segments[i].base_offset <= point)
+                first_recovered = i;
+    }
+    enum err err = ERR_OK;
+    for (int i = 0; i < load->count && !err; i++) {
+        bool cut = false;
+        if (i < first_recovered) {
+            err = trust_segment(load, &load->segments[i], i + 1 == load->count);
+        } else {
+            epochs_truncate_end(&load->epochs, load->segments[i].base_offset);
+            err = recover_segment(load, &load->segments[i], &cut);
+            if (!err && i + 1 < load->count) /* rolled: its indexes belong on disk */
+                err = segment_write_index_files(load->fs, load->path, load->segments[i].base_offset,
+                                                &load->segments[i].index, load->segments[i].max_timestamp,
+                                                load->segments[i].max_timestamp_offset, true);
+            load->segments[i].sealed = i + 1 < load->count;
+        }
+        if (!err)
+            err = read_txn_index(load, &load->segments[i]);
+        if (!err && cut) {
+            for (int later = i + 1; later < load->count && !err; later++)
+                err = remove_segment_files(load, load->segments[later].base_offset);
+            load->count = i + 1;
+            load->segments[i].sealed = false;
+        }
+    }
+    return err;
+}
+
+/* ---- step 3: the journal -------------------------------------------------------------------------------------------- */
+
+static enum err replay_journal(struct load *load) {
+    const struct journal_entry *entries;
+    int count = inventory_journal_entries(load->store->options.inventory, load->options.dir, load->options.topic_id,
+                                          load->options.partition, &entries);
+    if (!count || load->options.future)
+        return ERR_OK;
+    struct loaded_segment *segment = &load->segments[load->count - 1];
+    struct file *file = NULL;
+    enum err err = ERR_OK;
+    int64_t replayed = 0;
+    for (int i = 0; i < count && !err; i++) {
+        if (entries[i].base_offset < load->end)
+            continue;
+        if (entries[i].base_offset > load->end) {
+            if (entries[i].base_offset > load->start)
+                trace_error("log", "journal does not continue the log: records between are lost",
+                            TRACE_STR("dir", load->path), TRACE_INT("log end", load->end),
+                            TRACE_INT("entry", entries[i].base_offset));
+            break;
+        }
+        struct slice bytes = entries[i].bytes;
+        if (!file)
+            err = open_segment_file(load, segment->base_offset, FILE_READ | FILE_WRITE | FILE_CREATE, &file);
+        size_t at = 0;
+        while (!err && at < bytes.size) {
+            struct slice rest = slice_of(bytes.ptr + at, bytes.size - at);
+            if (batch_check(rest)) {
+                trace_error("log", "bad batch in the journal", TRACE_STR("dir", load->path),
+                            TRACE_INT("offset", load->end));
+                goto out;
+            }
+            size_t size = batch_size(rest.ptr);
+            err = file_pwrite(file, rest.ptr, size, segment->size);
+            if (!err) {
+                note_batch(load, segment, rest.ptr, segment->size, size);
+                segment->size += (int64_t)size;
+                load->end = segment->end_offset;
+                segment->sealed = false;
+                replayed++;
+            }
+            at += size;
+        }
+    }
+out:
+    if (file && !err)
+        err = file_sync(file);
+    file_unref(file);
+    if (replayed)
+        trace_info("log", "batches from the journal", TRACE_STR("dir", load->path), TRACE_INT("batches", replayed),
+                   TRACE_INT("end", load->end));
+    return err;
+}
+
+/* ---- step 4: producers, epochs ---------------------------------------------------------------------------------------- */
+
+static enum err read_epochs(struct load *load) {
+    char *path = mem_printf("%s/" CHECKPOINT_EPOCHS, load->path);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    enum err err = fs_read_whole(load->fs, path, 64u << 20, &bytes, &size);
+    if (!err && epochs_parse(&load->epochs, slice_of(bytes, size)))
+        trace_warn("log", "leader epochs are unreadable and taken from the log", TRACE_STR("file", path));
+    mem_free(bytes);
+    mem_free(path);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err read_snapshot(struct load *load, int64_t offset) {
+    char *path = mem_printf("%s/%020lld.snapshot", load->path, (long long)offset);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    enum err err = fs_read_whole(load->fs, path, 1u << 30, &bytes, &size);
+    if (!err)
+        err = producers_decode(&load->producers, slice_of(bytes, size));
+    mem_free(bytes);
+    mem_free(path);
+    return err;
+}
+
+static enum err replay_producers(struct load *load, int64_t from) {
+    enum err err = ERR_OK;
+    for (int i = 0; i < load->count && !err; i++) {
+        struct loaded_segment *segment = &load->segments[i];
+        if (i + 1 < load->count && load->segments[i + 1].base_offset <= from)
+            continue;
+        if (!segment->size)
+            continue;
+        struct file *file;
+        err = open_segment_file(load, segment->base_offset, FILE_READ, &file);
+        if (err)
+            break;
+        struct segment_scan scan;
+        segment_scan_init(&scan, file, 0, segment->size);
+        int64_t last_aborted = segment->aborted.count ? segment->aborted.entries[segment->aborted.count - 1].last_offset : -1;
+        while (!(err = segment_scan_next(&scan))) {
+            struct aborted_txn aborted;
+            if (batch_magic(scan.batch) == 2 && batch_last_offset(scan.batch) >= from &&
+                producers_append(&load->producers, scan.batch, &aborted) && aborted.last_offset > last_aborted)
+                txn_index_add(&segment->aborted, &aborted);
+        }
+        if (err == ERR_NOT_FOUND)
+            err = ERR_OK;
+        segment_scan_deinit(&scan);
+        file_unref(file);
+    }
+    return err;
+}
+
+static enum err load_producers(struct load *load) {
+    int64_t from = load->start;
+    for (int i = load->snapshot_count; i-- > 0;) {
+        int64_t offset = load->snapshots[i];
+        if (offset > load->end || offset < load->start || read_snapshot(load, offset)) {
+            enum err err = unlink_offset(load, offset, ".snapshot");
+            if (err)
+                return err;
+            continue;
+        }
+        from = offset;
+        break;
+    }
+    if (from == load->start && load->clean && !load->snapshot_count)
+        return ERR_OK; /* as Kafka: a clean directory without snapshots has no producers */
+    return from < load->end ? replay_producers(load, from) : ERR_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------- */
+
+static enum err make_dir(struct load *load) {
+    enum err err = fs_mkdir(load->fs, load->path);
+    if (err == ERR_EXISTS)
+        err = ERR_OK;
+    if (err)
+        return err;
+    char *path = mem_printf("%s/" PARTITION_METADATA, load->path);
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    err = fs_read_whole(load->fs, path, 65536, &bytes, &size);
+    struct uuid id;
+    if (err == ERR_NOT_FOUND) {
+        struct buf text = {0};
+        partition_metadata_format(load->options.topic_id, &text);
+        struct file *file;
+        err = fs_open(load->fs, path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);
+        if (!err) {
+            err = file_pwrite(file, text.ptr, text.size, 0);
+            file_unref(file);
+        }
+        buf_deinit(&text);
+    } else if (!err) {
+        err = partition_metadata_parse(slice_of(bytes, size), &id);
+        if (!err && !uuid_eq(id, load->options.topic_id))
+            err = ERR_INCONSISTENT_TOPIC_ID;
+    }
+    mem_free(bytes);
+    mem_free(path);
+    return err;
+}
+
+static enum err load_log(struct load *load) {
+    enum err err = make_dir(load);
+    if (!err)
+        err = list_files(load);
+    if (!err)
+        err = read_epochs(load);
+    if (!err)
+        err = load_segments(load);
+    if (err)
+        return err;
+    int64_t wanted_start = load->checkpoint.log_start > 0 ? load->checkpoint.log_start : 0;
+    if (load->count && load->segments[load->count - 1].end_offset < wanted_start) {
+        for (int i = 0; i < load->count && !err; i++)
+            err = remove_segment_files(load, load->segments[i].base_offset);
+        load->count = 0;
+    }
+    if (!load->count) {
+        add_segment(load, wanted_start);
+        struct file *file;
+        err = open_segment_file(load, wanted_start, FILE_WRITE | FILE_CREATE, &file);
+        if (err)
+            return err;
+        file_unref(file);
+        load->segments[0].index_loaded = true;
+    }
+    load->start = load->segments[0].base_offset > wanted_start ? load->segments[0].base_offset : wanted_start;
+    load->end = load->segments[load->count - 1].end_offset;
+    err = replay_journal(load);
+    if (err)
+        return err;
+    epochs_truncate_end(&load->epochs, load->end);
+    epochs_truncate_start(&load->epochs, load->start);
+    return load_producers(load);
+}
+
+static void load_run(struct work *work) {
+    struct load *load = container_of(work, struct load, work);
+    load->err = load_log(load);
+}
+
+static int take_slot(struct log_store *store, struct log *log) {
+    if (!store->free_slot_count) {
+        int count = store->slot_count ? store->slot_count * 2 : 64;
+        store->slots = mem_realloc(store->slots, sizeof *store->slots * (size_t)count);
+        store->free_slots = mem_realloc(store->free_slots, sizeof *store->free_slots * (size_t)count);
+        for (int i = count; i-- > store->slot_count;) {
+            store->slots[i] = (struct log_slot){0};
+            store->free_slots[store->free_slot_count++] = i;
+        }
+        store->slot_count = count;
+    }
+    int slot = store->free_slots[--store->free_slot_count];
+    store->slots[slot].log = log;
+    store->slots[slot].generation++;
+    return slot;
+}
+
+static struct log *make_log(struct load *load) {
+    struct log_store *store = load->store;
+    struct log *log = mem_new(struct log);
+    log->store = store;
+    log->slot = take_slot(store, log);
+    log->generation = store->slots[log->slot].generation;
+    log->dir = load->options.dir;
+    log->path = load->path;
+    log->topic = load->topic;
+    log->topic_id = load->options.topic_id;
+    log->partition = load->options.partition;
+    log->settings = load->options.settings;
+    log->user = load->options.user;
+    log->on_progress = load->options.on_progress;
+    log->state = store->dirs[log->dir].state;
+    log->start = load->start;
+    log->end = log->durable_end = log->written_end = log->submitted_end = load->end;
+    log->recovery_point = load->end; /* what was found is on the device: it was synced, or stopped cleanly */
+    log->producers = load->producers;
+    log->epochs = load->epochs;
+    list_init(&log->blocks);
+    list_init(&log->dirty);
+    list_init(&log->behind);
+    list_init(&log->progress);
+    for (int i = 0; i < load->count; i++) {
+        struct loaded_segment *from = &load->segments[i];
+        struct segment *segment = segment_create(log, from->base_offset);
+        segment->size = segment->written = from->size;
+        segment->max_timestamp = from->max_timestamp;
+        segment->max_timestamp_offset = from->max_timestamp_offset;
+        segment->first_timestamp = from->first_timestamp;
+        if (from->mtime_ms)
+            segment->created_ms = from->mtime_ms;
+        segment->bytes_since_index = from->bytes_since_index;
+        segment->index = from->index;
+        segment->index_loaded = from->index_loaded;
+        segment->aborted = from->aborted;
+        segment->sealed = from->sealed;
+        segment->exists = true;
+        log_add_segment(log, segment);
+    }
+    log->durable_segment = log_last_segment(log);
+    log->durable_pos = log->durable_segment->size;
+    return log;
+}
+
+static void load_done(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct load *load = container_of(work, struct load, work);
+    void (*done)(struct log *log, enum err err, void *user) = load->done;
+    void *user = load->options.user;
+    struct log *log = NULL;
+    enum err err = load->err;
+    if (!err) {
+        log = make_log(load);
+    } else {
+        trace_error("log", "cannot open a log", TRACE_STR("dir", load->path), TRACE_ERR(err));
+        producers_clear(&load->producers);
+        epochs_deinit(&load->epochs);
+        for (int i = 0; i < load->count; i++) {
+            mem_free(load->segments[i].index.entries);
+            mem_free(load->segments[i].index.times);
+            txn_index_deinit(&load->segments[i].aborted);
+        }
+        mem_free(load->topic);
+        mem_free(load->path);
+    }
+    mem_free(load->segments);
+    mem_free(load->snapshots);
+    mem_free(load);
+    done(log, err, user);
+}
+
+void log_open(struct log_store *store, const struct log_open_options *options,
+              void (*done)(struct log *log, enum err err, void *user)) {
+    struct load *load = mem_new(struct load);
+    load->store = store;
+    load->fs = store->fs;
+    load->options = *options;
+    load->topic = mem_strndup((const char *)options->topic.ptr, options->topic.size);
+    load->options.topic = slice_str(load->topic);
+    load->done = done;
+    const struct log_inventory_dir *dir = log_inventory_dir(store->options.inventory, options->dir);
+    char hex[33] = "";
+    if (options->future)
+        uuid_hex(options->topic_id, hex);
+    load->path = options->future ? mem_printf("%s/%s-%d.%s-future", dir->path, load->topic, (int)options->partition, hex)
+                                 : mem_printf("%s/%s-%d", dir->path, load->topic, (int)options->partition);
+    load->clean = dir->clean && !options->always_recover;
+    load->checkpoint = inventory_checkpoint(store->options.inventory, options->dir, load->options.topic, options->partition);
+    load->work = (struct work){.run = load_run, .done = load_done};
+    shard_offload(store->shard, &load->work);
+}
+
+void log_free(struct log *log) {
+    struct log_store *store = log->store;
+    check(!log->writing && !log->reads, "%s is freed with work under way", log->path);
+    tail_drop(log);
+    for (int i = 0; i < log->segment_count; i++) {
+        log->segments[i]->removed = true;
+        segment_close_files(log->segments[i]);
+        segment_unpin(log->segments[i]);
+    }
+    mem_free(log->segments);
+    store->slots[log->slot].log = NULL;
+    store->free_slots[store->free_slot_count++] = log->slot;
+    list_remove(&log->dirty);
+    list_remove(&log->behind);
+    list_remove(&log->progress);
+    producers_clear(&log->producers);
+    epochs_deinit(&log->epochs);
+    mem_free(log->path);
+    mem_free(log->topic);
+    mem_free(log);
+}
+
+enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) {
+    char *name = mem_printf("%s/%020lld.snapshot", path, (long long)offset);
+    struct file *file;
+    enum err err = fs_open(fs, name, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);
+    mem_free(name);
+    if (err)
+        return err;
+    err = file_pwrite(file, bytes.ptr, bytes.size, 0);
+    if (!err && sync)
+        err = file_sync(file);
+    file_unref(file);
+    return err;
+}

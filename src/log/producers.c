@@ -1,0 +1,228 @@
+#include "log/producers.h"
+
+#include "base/crc32c.h"
+#include "base/endian.h"
+#include "base/mem.h"
+#include "protocol/batch.h"
+
+enum { SNAPSHOT_HEADER = 10, SNAPSHOT_ENTRY = 46 };
+
+static bool producer_is(const struct map_node *node, const void *key) {
+    return container_of(node, struct producer, node)->id == *(const int64_t *)key;
+}
+
+static struct producer *producer_find(const struct producers *producers, int64_t id) {
+    struct map_node *node = map_find(&producers->map, hash_u64((uint64_t)id), producer_is, &id);
+    return node ? container_of(node, struct producer, node) : NULL;
+}
+
+static struct producer *producer_get(struct producers *producers, int64_t id) {
+    struct producer *producer = producer_find(producers, id);
+    if (!producer) {
+        producer = mem_new(struct producer);
+        producer->id = id;
+        producer->epoch = -1;
+        producer->coordinator_epoch = -1;
+        producer->txn_first_offset = -1;
+        producer->last_timestamp = -1;
+        map_insert(&producers->map, &producer->node, hash_u64((uint64_t)id));
+    }
+    return producer;
+}
+
+void producers_clear(struct producers *producers) {
+    map_each_safe(node, &producers->map) {
+        map_remove(&producers->map, node);
+        mem_free(container_of(node, struct producer, node));
+    }
+    map_deinit(&producers->map);
+    mem_free(producers->txns);
+    *producers = (struct producers){0};
+}
+
+enum err producers_check(const struct producers *producers, const uint8_t *batch, enum append_origin origin,
+                         bool *ret_duplicate, struct producer_batch *ret_batch) {
+    *ret_duplicate = false;
+    int64_t id = batch_producer_id(batch);
+    if (id < 0 || origin != APPEND_CLIENT)
+        return ERR_OK;
+    const struct producer *producer = producer_find(producers, id);
+    if (!producer)
+        return ERR_OK; /* whatever its first sequence: its state may have expired */
+    int16_t epoch = batch_producer_epoch(batch);
+    int32_t first = batch_base_sequence(batch), last = batch_last_sequence(batch);
+    if (epoch == producer->epoch) {
+        for (int i = 0; i < producer->batch_count; i++) {
+            const struct producer_batch *old = &producer->batches[i];
+            if (old->first_sequence == first && old->last_sequence == last) {
+                *ret_duplicate = true;
+                *ret_batch = *old;
+                return ERR_OK;
+            }
+        }
+    }
+    if (epoch < producer->epoch)
+        return ERR_INVALID_PRODUCER_EPOCH;
+    if (epoch != producer->epoch)
+        return first == 0 || producer->epoch < 0 ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+    if (!producer->batch_count) /* only a marker is known of this epoch */
+        return ERR_OK;
+    int32_t expected = sequence_add(producer->batches[producer->batch_count - 1].last_sequence, 1);
+    return first == expected ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+}
+
+static void txn_open(struct producers *producers, struct producer *producer, int64_t first_offset) {
+    if (producers->txn_count == producers->txn_capacity) {
+        producers->txn_capacity = producers->txn_capacity ? producers->txn_capacity * 2 : 4;
+        producers->txns = mem_realloc(producers->txns, sizeof *producers->txns * (size_t)producers->txn_capacity);
+    }
+    producers->txns[producers->txn_count++] = (struct open_txn){producer->id, first_offset, -1};
+    producer->txn_first_offset = first_offset;
+}
+
+/* Transactions end in any order, and begin in the order of their offsets. */
+static void txn_end(struct producers *producers, struct producer *producer, int64_t marker_offset) {
+    for (int i = 0; i < producers->txn_count; i++) {
+        struct open_txn *txn = &producers->txns[i];
+        if (txn->producer_id == producer->id && txn->last_offset < 0)
+            txn->last_offset = marker_offset;
+    }
+    producer->txn_first_offset = -1;
+}
+
+static bool append_marker(struct producers *producers, const uint8_t *batch, struct aborted_txn *ret_aborted) {
+    struct record_iterator it;
+    struct record record;
+    record_iterator_init(&it, batch, slice_of(batch + BATCH_HEADER_SIZE, batch_size(batch) - BATCH_HEADER_SIZE));
+    if (record_next(&it, &record))
+        return false;
+    int type = control_type_of(record.key);
+    if (type != CONTROL_ABORT && type != CONTROL_COMMIT)
+        return false;
+    struct producer *producer = producer_get(producers, batch_producer_id(batch));
+    if (batch_producer_epoch(batch) > producer->epoch) {
+        producer->epoch = batch_producer_epoch(batch);
+        producer->batch_count = 0;
+    }
+    if (record.value.size >= 6)
+        producer->coordinator_epoch = (int32_t)load_be32(record.value.ptr + 2);
+    producer->last_timestamp = record.timestamp;
+    int64_t first = producer->txn_first_offset, marker = batch_base_offset(batch);
+    if (first < 0)
+        return false;
+    txn_end(producers, producer, marker);
+    if (type == CONTROL_COMMIT)
+        return false;
+    int64_t stable = marker + 1;
+    for (int i = 0; i < producers->txn_count; i++)
+        if (producers->txns[i].last_offset < 0 && producers->txns[i].first_offset < stable)
+            stable = producers->txns[i].first_offset;
+    *ret_aborted = (struct aborted_txn){producer->id, first, marker, stable};
+    return true;
+}
+
+bool producers_append(struct producers *producers, const uint8_t *batch, struct aborted_txn *ret_aborted) {
+    int64_t id = batch_producer_id(batch);
+    if (id < 0)
+        return false;
+    if (batch_is_control(batch))
+        return append_marker(producers, batch, ret_aborted);
+    struct producer *producer = producer_get(producers, id);
+    if (batch_producer_epoch(batch) != producer->epoch) {
+        producer->epoch = batch_producer_epoch(batch);
+        producer->batch_count = 0;
+    }
+    producer->last_timestamp = batch_max_timestamp(batch);
+    if (producer->batch_count == PRODUCER_BATCHES) {
+        memmove(producer->batches, producer->batches + 1, sizeof *producer->batches * (PRODUCER_BATCHES - 1));
+        producer->batch_count--;
+    }
+    producer->batches[producer->batch_count++] = (struct producer_batch){
+        .first_sequence = batch_base_sequence(batch),
+        .last_sequence = batch_last_sequence(batch),
+        .last_offset = batch_last_offset(batch),
+        .timestamp = batch_max_timestamp(batch),
+    };
+    if (batch_is_transactional(batch) && producer->txn_first_offset < 0)
+        txn_open(producers, producer, batch_base_offset(batch));
+    return false;
+}
+
+int64_t producers_first_unstable(const struct producers *producers, int64_t high_watermark) {
+    for (int i = 0; i < producers->txn_count; i++)
+        if (producers->txns[i].last_offset < 0 || producers->txns[i].last_offset >= high_watermark)
+            return producers->txns[i].first_offset;
+    return -1;
+}
+
+void producers_high_watermark(struct producers *producers, int64_t high_watermark) {
+    int kept = 0;
+    for (int i = 0; i < producers->txn_count; i++)
+        if (producers->txns[i].last_offset < 0 || producers->txns[i].last_offset >= high_watermark)
+            producers->txns[kept++] = producers->txns[i];
+    producers->txn_count = kept;
+}
+
+void producers_expire(struct producers *producers, int64_t before_ms) {
+    map_each_safe(node, &producers->map) {
+        struct producer *producer = container_of(node, struct producer, node);
+        if (producer->txn_first_offset < 0 && producer->last_timestamp < before_ms) {
+            map_remove(&producers->map, node);
+            mem_free(producer);
+        }
+    }
+}
+
+void producers_encode(const struct producers *producers, struct buf *buf) {
+    size_t start = buf->size;
+    uint8_t *head = buf_extend(buf, SNAPSHOT_HEADER);
+    store_be16(head, 1);
+    store_be32(head + 6, (uint32_t)producers->map.count);
+    map_each(node, &producers->map) {
+        const struct producer *producer = container_of(node, struct producer, node);
+        const struct producer_batch *last =
+            producer->batch_count ? &producer->batches[producer->batch_count - 1] : NULL;
+        uint8_t *p = buf_extend(buf, SNAPSHOT_ENTRY);
+        store_be64(p, (uint64_t)producer->id);
+        store_be16(p + 8, (uint16_t)producer->epoch);
+        store_be32(p + 10, (uint32_t)(last ? last->last_sequence : -1));
+        store_be64(p + 14, (uint64_t)(last ? last->last_offset : -1));
+        store_be32(p + 22, last ? (uint32_t)sequence_add(last->last_sequence, -last->first_sequence) : 0);
+        store_be64(p + 26, (uint64_t)producer->last_timestamp);
+        store_be32(p + 34, (uint32_t)producer->coordinator_epoch);
+        store_be64(p + 38, (uint64_t)producer->txn_first_offset);
+    }
+    uint8_t *bytes = buf->ptr + start;
+    store_be32(bytes + 2, crc32c(0, bytes + 6, buf->size - start - 6));
+}
+
+enum err producers_decode(struct producers *producers, struct slice bytes) {
+    const uint8_t *p = bytes.ptr;
+    if (bytes.size < SNAPSHOT_HEADER || load_be16(p) != 1 || load_be32(p + 2) != crc32c(0, p + 6, bytes.size - 6))
+        return ERR_CORRUPT;
+    uint32_t count = load_be32(p + 6);
+    if (bytes.size != SNAPSHOT_HEADER + (size_t)count * SNAPSHOT_ENTRY)
+        return ERR_CORRUPT;
+    p += SNAPSHOT_HEADER;
+    for (uint32_t i = 0; i < count; i++, p += SNAPSHOT_ENTRY) {
+        struct producer *producer = producer_get(producers, (int64_t)load_be64(p));
+        producer->epoch = (int16_t)load_be16(p + 8);
+        int32_t last_sequence = (int32_t)load_be32(p + 10);
+        int64_t last_offset = (int64_t)load_be64(p + 14);
+        producer->last_timestamp = (int64_t)load_be64(p + 26);
+        producer->coordinator_epoch = (int32_t)load_be32(p + 34);
+        if (last_offset >= 0) {
+            producer->batch_count = 1;
+            producer->batches[0] = (struct producer_batch){
+                .first_sequence = sequence_add(last_sequence, -(int32_t)load_be32(p + 22)),
+                .last_sequence = last_sequence,
+                .last_offset = last_offset,
+                .timestamp = producer->last_timestamp,
+            };
+        }
+        int64_t first = (int64_t)load_be64(p + 38);
+        if (first >= 0)
+            txn_open(producers, producer, first);
+    }
+    return ERR_OK;
+}

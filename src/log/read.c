@@ -1,0 +1,394 @@
+/* Reading: from an offset to pieces of memory and ranges of files.
+ *
+ * Where the index and the bytes are at hand (tail, page cache) the answer is given at once: tail blocks as memory,
+ * older bytes as a range for sendfile. What may touch the device is done on a pool thread, into memory of the read. */
+#include "base/check.h"
+#include "log/internal.h"
+#include "log/scan.h"
+
+/* Reads a batch header at pos: from the tail, or from the page cache. AGAIN: not at hand. */
+static enum err header_at(const struct log *log, const struct segment *segment, int64_t pos, uint8_t *header) {
+    if (tail_copy(log, segment, pos, header, BATCH_HEADER_SIZE))
+        return ERR_OK;
+    if (!segment->file)
+        return ERR_AGAIN;
+    size_t count;
+    enum err err = file_pread(segment->file, header, BATCH_HEADER_SIZE, pos, FILE_NOWAIT, &count);
+    return err ? err : count == BATCH_HEADER_SIZE ? ERR_OK : ERR_AGAIN;
+}
+
+static int64_t header_last_offset(const uint8_t *header) {
+    return batch_magic(header) == 2 ? batch_last_offset(header) : batch_base_offset(header);
+}
+
+/* Position of the first batch in [0, end) whose last offset is >= offset; end when there is none. */
+static enum err locate(const struct log *log, const struct segment *segment, int64_t offset, int64_t end, int64_t *ret_pos,
+                       int64_t *ret_size) {
+    int64_t pos = segment_index_find(segment, offset - 1);
+    uint8_t header[BATCH_HEADER_SIZE];
+    *ret_size = 0;
+    while (pos < end) {
+        enum err err = header_at(log, segment, pos, header);
+        if (err)
+            return err;
+        if (batch_length(header) < BATCH_LENGTH_MIN)
+            return ERR_CORRUPT;
+        if (header_last_offset(header) >= offset) {
+            *ret_size = (int64_t)batch_size(header);
+            break;
+        }
+        pos += (int64_t)batch_size(header);
+    }
+    *ret_pos = pos;
+    return ERR_OK;
+}
+
+/* Bytes of the segment that may be shown. */
+static int64_t shown_size(const struct log *log, const struct segment *segment) {
+    if (segment == log->durable_segment)
+        return log->durable_pos;
+    return segment->base_offset < log->durable_segment->base_offset ? segment->size : 0;
+}
+
+static bool range_is_cached(struct file *file, int64_t pos, int64_t size) {
+    uint8_t byte;
+    size_t count;
+    int64_t probes[3] = {pos, pos + size / 2, pos + size - 1};
+    for (int i = 0; i < 3; i++)
+        if (file_pread(file, &byte, 1, probes[i], FILE_NOWAIT, &count) || count != 1)
+            return false;
+    return true;
+}
+
+static void add_piece(struct log_read *read, struct piece piece, void *hold) {
+    read->holds[read->piece_count] = hold;
+    read->pieces[read->piece_count++] = piece;
+    read->size += piece.size;
+}
+
+/* Adds the tail's bytes [pos, end), as far as there is room for pieces. */
+static void add_tail(struct log_read *read, int64_t pos, int64_t end) {
+    list_each(node, &read->log->blocks) {
+        struct tail_block *block = container_of(node, struct tail_block, node);
+        if (block->segment != read->segment || pos >= end || read->piece_count == LOG_READ_PIECES)
+            continue;
+        int64_t block_end = block->pos + block->size;
+        if (pos < block->pos + block->start || pos >= block_end)
+            continue;
+        int64_t size = (end < block_end ? end : block_end) - pos;
+        block->refs++;
+        add_piece(read, (struct piece){.ptr = block->memory + (pos - block->pos), .size = (size_t)size}, block);
+        pos += size;
+    }
+}
+
+static enum err make_contiguous(struct log_read *read) {
+    if (!read->contiguous || (read->piece_count == 1 && read->pieces[0].ptr))
+        return ERR_OK;
+    uint8_t *memory = mem_try_alloc(read->size ? read->size : 1);
+    if (!memory)
+        return ERR_NO_MEMORY;
+    size_t at = 0;
+    for (int i = 0; i < read->piece_count; i++) {
+        const struct piece *piece = &read->pieces[i];
+        size_t count = piece->size;
+        enum err err = ERR_OK;
+        if (piece->ptr)
+            memcpy(memory + at, piece->ptr, piece->size);
+        else
+            err = file_pread(piece->file, memory + at, piece->size, piece->pos, FILE_NOWAIT, &count);
+        if (err || count != piece->size) {
+            mem_free(memory);
+            return err ? err : ERR_AGAIN;
+        }
+        at += piece->size;
+    }
+    size_t size = read->size;
+    log_read_release(read);
+    read->memory = memory;
+    add_piece(read, (struct piece){.ptr = memory, .size = size}, NULL);
+    return ERR_OK;
+}
+
+/* AGAIN: something is not at hand. */
+static enum err read_now(struct log_read *read) {
+    struct log *log = read->log;
+    struct segment *segment = read->segment;
+    if (!segment->index_loaded)
+        return ERR_AGAIN;
+    int64_t end = shown_size(log, segment), pos, batch, unused;
+    enum err err = ERR_OK;
+    if (read->bound < log->durable_end && read->bound <= (segment == log_last_segment(log) ? log->end : INT64_MAX)) {
+        int64_t bound_pos;
+        err = locate(log, segment, read->bound, end, &bound_pos, &unused);
+        if (err)
+            return err;
+        end = bound_pos;
+    }
+    err = locate(log, segment, read->offset, end, &pos, &batch);
+    if (err)
+        return err;
+    read->first_batch_size = pos < end ? batch : 0;
+    int64_t size = end - pos;
+    if (size > read->bytes_max)
+        size = read->whole_first_batch && batch > read->bytes_max ? batch : read->bytes_max;
+    if (size < batch && !read->whole_first_batch)
+        size = 0; /* not even one batch */
+    if (size <= 0)
+        return ERR_OK;
+    read->pos = pos;
+    read->limit_pos = pos + size;
+    int64_t tail = tail_start(log, segment);
+    int64_t file_size = (tail < pos + size ? tail : pos + size) - pos;
+    if (file_size > 0) {
+        if (!segment->file || !range_is_cached(segment->file, pos, file_size))
+            return ERR_AGAIN;
+        segment_touch(segment);
+        add_piece(read, (struct piece){.file = file_ref(segment->file), .pos = pos, .size = (size_t)file_size}, NULL);
+    }
+    add_tail(read, file_size > 0 ? tail : pos, pos + size);
+    return make_contiguous(read);
+}
+
+/* ---- off the loop ---------------------------------------------------------------------------------------------------- */
+
+struct slow_read {
+    struct log_read *read;
+    struct log *log;
+    struct fs *fs;
+    char *dir_path, *path;
+    int64_t base_offset, segment_size, written;
+    bool load_index;
+    struct segment_index index;
+    struct file *file; /* given, or opened here */
+    bool opened;
+    int64_t offset, bound, bytes_max, start_pos, end;
+    bool whole_first_batch;
+    /* found */
+    int64_t pos, first_batch_size;
+    uint8_t *memory;
+    size_t size;
+    enum err err;
+};
+
+static int64_t slow_index_find(const struct segment_index *index, int64_t base, int64_t offset) {
+    struct segment segment = {.base_offset = base, .index = *index};
+    return segment_index_find(&segment, offset);
+}
+
+static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset, int64_t end, int64_t *ret_pos, int64_t *ret_size) {
+    struct segment_scan scan;
+    segment_scan_init(&scan, slow->file, from, end);
+    scan.headers_only = true;
+    enum err err;
+    *ret_size = 0;
+    *ret_pos = end;
+    while (!(err = segment_scan_next(&scan)))
+        if (header_last_offset(scan.batch) >= offset) {
+            *ret_pos = scan.batch_pos;
+            *ret_size = (int64_t)scan.batch_size;
+            break;
+        }
+    if (err == ERR_TRUNCATED) { /* the batch goes on in the tail */
+        err = ERR_OK;
+        *ret_pos = scan.pos;
+    }
+    segment_scan_deinit(&scan);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err slow_work(struct slow_read *slow) {
+    enum err err = ERR_OK;
+    if (!slow->file) {
+        err = fs_open(slow->fs, slow->path, FILE_READ, &slow->file);
+        if (err)
+            return err;
+        slow->opened = true;
+    }
+    if (slow->load_index) {
+        err = segment_read_index_files(slow->fs, slow->dir_path, slow->base_offset, slow->segment_size, &slow->index);
+        if (err == ERR_NOT_FOUND || err == ERR_CORRUPT)
+            err = ERR_OK; /* then the segment is walked from its front */
+        if (err)
+            return err;
+        slow->start_pos = slow_index_find(&slow->index, slow->base_offset, slow->offset - 1);
+    }
+    int64_t end = slow->end, unused, batch;
+    if (slow->bound < INT64_MAX) {
+        err = slow_locate(slow, slow->start_pos, slow->bound, end, &end, &unused);
+        if (err)
+            return err;
+    }
+    err = slow_locate(slow, slow->start_pos, slow->offset, end, &slow->pos, &batch);
+    if (err)
+        return err;
+    slow->first_batch_size = batch;
+    int64_t size = end - slow->pos;
+    if (size > slow->bytes_max)
+        size = slow->whole_first_batch && batch > slow->bytes_max ? batch : slow->bytes_max;
+    if (size < batch && !slow->whole_first_batch)
+        size = 0;
+    if (size <= 0)
+        return ERR_OK;
+    slow->memory = mem_try_alloc((size_t)size);
+    if (!slow->memory)
+        return ERR_NO_MEMORY;
+    return file_pread(slow->file, slow->memory, (size_t)size, slow->pos, 0, &slow->size);
+}
+
+static void slow_run(struct work *work) {
+    struct log_read *read = container_of(work, struct log_read, work);
+    struct slow_read *slow = read->holds[0];
+    slow->err = slow_work(slow);
+}
+
+static void slow_done(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct log_read *read = container_of(work, struct log_read, work);
+    struct slow_read *slow = read->holds[0];
+    struct segment *segment = read->segment;
+    struct log *log = read->log;
+    read->holds[0] = NULL;
+    read->err = slow->err;
+    if (slow->load_index && !slow->err && !segment->index_loaded && !segment->removed) {
+        segment->index = slow->index;
+        segment->index_loaded = true;
+        slow->index = (struct segment_index){0};
+    }
+    mem_free(slow->index.entries);
+    mem_free(slow->index.times);
+    if (slow->opened && !segment->file && !segment->removed) {
+        segment->file = slow->file;
+        slow->file = NULL;
+        segment_touch(segment);
+    }
+    file_unref(slow->file);
+    read->first_batch_size = slow->first_batch_size;
+    if (!slow->err && slow->size) {
+        read->memory = slow->memory;
+        add_piece(read, (struct piece){.ptr = slow->memory, .size = slow->size}, NULL);
+    } else {
+        mem_free(slow->memory);
+    }
+    mem_free(slow->path);
+    mem_free(slow->dir_path);
+    mem_free(slow);
+    segment_unpin(segment);
+    log->reads--;
+    if (log->phase != LOG_OPEN)
+        flush_progress(log);
+    read->done(read);
+}
+
+static bool read_later(struct log_read *read) {
+    struct log *log = read->log;
+    struct segment *segment = read->segment;
+    struct slow_read *slow = mem_new(struct slow_read);
+    slow->read = read;
+    slow->log = log;
+    slow->fs = log->store->fs;
+    slow->dir_path = mem_strdup(log->path);
+    slow->path = segment_path(segment, ".log");
+    slow->base_offset = segment->base_offset;
+    slow->segment_size = segment->size;
+    slow->load_index = !segment->index_loaded;
+    slow->file = segment->file ? file_ref(segment->file) : NULL;
+    slow->offset = read->offset;
+    slow->bound = read->bound < log->durable_end ? read->bound : INT64_MAX;
+    slow->bytes_max = read->bytes_max;
+    slow->whole_first_batch = read->whole_first_batch;
+    slow->start_pos = segment->index_loaded ? segment_index_find(segment, read->offset - 1) : 0;
+    int64_t shown = shown_size(log, segment);
+    slow->end = shown < segment->written ? shown : segment->written;
+    read->holds[0] = slow;
+    segment_pin(segment);
+    log->reads++;
+    read->work = (struct work){.run = slow_run, .done = slow_done};
+    shard_offload(log->store->shard, &read->work);
+    return false;
+}
+
+bool log_read(struct log_read *read) {
+    struct log *log = read->log;
+    read->err = ERR_OK;
+    read->piece_count = 0;
+    read->size = 0;
+    read->first_batch_size = 0;
+    read->memory = NULL;
+    if (log->state == ERR_OFFLINE) {
+        read->err = ERR_OFFLINE;
+        return true;
+    }
+    if (read->offset < log->start || read->offset > log->end) {
+        read->err = ERR_OFFSET_OUT_OF_RANGE;
+        return true;
+    }
+    if (read->offset >= read->bound || read->offset >= log->durable_end)
+        return true;
+    for (int at = log_find_segment(log, read->offset); at < log->segment_count; at++) {
+        read->segment = log->segments[at];
+        enum err err = read_now(read);
+        if (err == ERR_AGAIN) {
+            log_read_release(read);
+            return read_later(read);
+        }
+        read->err = err;
+        if (err || read->first_batch_size || read->segment == log->durable_segment)
+            break; /* else the rest of the segment is a gap: on to the next */
+    }
+    return true;
+}
+
+void log_read_release(struct log_read *read) {
+    for (int i = 0; i < read->piece_count; i++) {
+        if (read->pieces[i].file)
+            file_unref(read->pieces[i].file);
+        else if (read->holds[i])
+            tail_block_unref(read->log->store, read->holds[i]);
+        read->holds[i] = NULL;
+    }
+    mem_free(read->memory);
+    read->memory = NULL;
+    read->piece_count = 0;
+    read->size = 0;
+}
+
+/* ---- aborted transactions, sizes ----------------------------------------------------------------------------------- */
+
+int log_aborted(struct log *log, int64_t offset, int64_t end, struct arena *arena, struct log_aborted **ret_aborted) {
+    int count = 0, capacity = 0;
+    struct log_aborted *found = NULL;
+    for (int at = log_find_segment(log, offset); at < log->segment_count; at++) {
+        const struct txn_index *index = &log->segments[at]->aborted;
+        for (int i = 0; i < index->count; i++) {
+            const struct aborted_txn *aborted = &index->entries[i];
+            if (aborted->last_offset >= offset && aborted->first_offset < end) {
+                if (count == capacity) {
+                    struct log_aborted *more = arena_array(arena, struct log_aborted, capacity ? capacity * 2 : 8);
+                    if (count)
+                        memcpy(more, found, sizeof *found * (size_t)count);
+                    found = more;
+                    capacity = capacity ? capacity * 2 : 8;
+                }
+                found[count++] = (struct log_aborted){aborted->producer_id, aborted->first_offset};
+            }
+            if (aborted->last_stable_offset >= end)
+                goto out;
+        }
+    }
+out:
+    *ret_aborted = found;
+    return count;
+}
+
+int64_t log_bytes_between(const struct log *log, int64_t from, int64_t to) {
+    if (to <= from)
+        return 0;
+    int first = log_find_segment(log, from), last = log_find_segment(log, to - 1);
+    int64_t bytes = -segment_index_find(log->segments[first], from - 1);
+    for (int i = first; i < last; i++)
+        bytes += log->segments[i]->size;
+    const struct segment *segment = log->segments[last];
+    bytes += to >= log->durable_end && segment == log->durable_segment ? log->durable_pos : segment_index_find(segment, to);
+    return bytes > 0 ? bytes : 1;
+}

@@ -1,0 +1,139 @@
+/* Old segments go: below the log start, beyond retention.bytes, older than retention.ms. Each pass takes a prefix of the
+ * segments. Files are renamed to `*.deleted` first and removed after file.delete.delay.ms, so that who still reads them
+ * can. */
+#include "base/trace.h"
+#include "log/checkpoint.h"
+#include "log/internal.h"
+
+struct removal {
+    struct work work;
+    struct timer timer;
+    struct fs *fs;
+    struct log *log; /* NULL once the files are renamed */
+    char *path;
+    int64_t base_offset;
+    bool renamed;
+    enum err err;
+};
+
+static void removal_run(struct work *work) {
+    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
+    struct removal *removal = container_of(work, struct removal, work);
+    for (int i = 0; i < COUNT_OF(suffixes); i++) {
+        char *from = mem_printf("%s/%020lld%s", removal->path, (long long)removal->base_offset, suffixes[i]);
+        char *to = mem_printf("%s.deleted", from);
+        enum err err = removal->renamed ? fs_unlink(removal->fs, to) : fs_rename(removal->fs, from, to);
+        if (err && err != ERR_NOT_FOUND)
+            removal->err = err;
+        mem_free(from);
+        mem_free(to);
+    }
+}
+
+static void removal_free(struct removal *removal) {
+    mem_free(removal->path);
+    mem_free(removal);
+}
+
+static void removal_unlinked(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct removal *removal = container_of(work, struct removal, work);
+    if (removal->err)
+        trace_warn("log", "cannot remove a deleted segment", TRACE_STR("dir", removal->path),
+                   TRACE_INT("segment", removal->base_offset), TRACE_ERR(removal->err));
+    removal_free(removal);
+}
+
+static void removal_due(struct shard *shard, struct timer *timer) {
+    struct removal *removal = container_of(timer, struct removal, timer);
+    removal->work = (struct work){.run = removal_run, .done = removal_unlinked};
+    shard_offload(shard, &removal->work);
+}
+
+static void removal_renamed(struct shard *shard, struct work *work) {
+    struct removal *removal = container_of(work, struct removal, work);
+    struct log *log = removal->log;
+    int64_t delay_ms = log->settings.file_delete_delay_ms;
+    log->reads--;
+    if (removal->err)
+        flush_failed(log->store, log->dir, removal->err, removal->path);
+    if (log->phase != LOG_OPEN)
+        flush_progress(log);
+    removal->log = NULL;
+    removal->renamed = true;
+    removal->timer.fire = removal_due;
+    timer_start(shard, &removal->timer, (uint64_t)delay_ms * NS_PER_MS);
+}
+
+static void remove_first(struct log *log) {
+    struct segment *segment = log->segments[0];
+    struct removal *removal = mem_new(struct removal);
+    removal->fs = log->store->fs;
+    removal->log = log;
+    removal->path = mem_strdup(log->path);
+    removal->base_offset = segment->base_offset;
+    removal->work = (struct work){.lane = log, .run = removal_run, .done = removal_renamed};
+    log->reads++;
+    shard_offload(log->store->shard, &removal->work);
+    trace_info("log", "segment is deleted", TRACE_STR("dir", log->path), TRACE_INT("segment", segment->base_offset),
+               TRACE_INT("bytes", segment->size));
+    tail_forget_segment(log, segment);
+    memmove(log->segments, log->segments + 1, sizeof(struct segment *) * (size_t)(log->segment_count - 1));
+    log->segment_count--;
+    segment->removed = true;
+    segment_close_files(segment);
+    segment_unpin(segment);
+}
+
+static int64_t largest_timestamp(const struct segment *segment) {
+    return segment->max_timestamp >= 0 ? segment->max_timestamp : segment->created_ms;
+}
+
+/* May the first segment go at all? The active one only when it is not empty, and after a roll. */
+static bool first_may_go(struct log *log, int64_t high_watermark) {
+    const struct segment *first = log->segments[0];
+    int64_t next = log->segment_count > 1 ? log->segments[1]->base_offset : log->end;
+    return high_watermark >= next && first->written == first->size && !(log->segment_count == 1 && first->size == 0);
+}
+
+void log_retain(struct log *log, int64_t high_watermark) {
+    if (log->state || log->phase != LOG_OPEN)
+        return;
+    const struct log_settings *settings = &log->settings;
+    int64_t now = shard_wall_ms(log->store->shard), total = log_size(log);
+    bool changed = false;
+    while (first_may_go(log, high_watermark)) {
+        const struct segment *first = log->segments[0];
+        bool below = log->segment_count > 1 && log->segments[1]->base_offset <= log->start;
+        bool size = settings->delete_policy && settings->retention_bytes >= 0 &&
+                    total - settings->retention_bytes - first->size >= 0;
+        bool age = settings->delete_policy && settings->retention_ms >= 0 &&
+                   now - largest_timestamp(first) > settings->retention_ms;
+        if (!below && !size && !age)
+            break;
+        total -= first->size;
+        if (log->segment_count == 1)
+            log_roll(log);
+        remove_first(log);
+        changed = true;
+    }
+    if (changed && log->segments[0]->base_offset > log->start) {
+        log->start = log->segments[0]->base_offset;
+        if (epochs_truncate_start(&log->epochs, log->start))
+            log->epochs_dirty = true;
+    }
+    producers_expire(&log->producers, now - settings->producer_id_expiration_ms);
+}
+
+enum err log_raise_start(struct log *log, int64_t offset) {
+    if (log->state)
+        return log->state;
+    if (offset > log->durable_end)
+        return ERR_OFFSET_OUT_OF_RANGE;
+    if (offset <= log->start)
+        return ERR_OK;
+    log->start = offset;
+    if (epochs_truncate_start(&log->epochs, offset))
+        log->epochs_dirty = true;
+    return ERR_OK;
+}

@@ -1,0 +1,172 @@
+/* What the logs of a shard share: journals, the pool of tails, upkeep. */
+#include "base/check.h"
+#include "base/trace.h"
+#include "log/internal.h"
+
+enum {
+    UPKEEP_MS = 1000,
+    BEHIND_AGE_MS = 10000, /* what only the journal has for so long is written behind */
+    TAIL_BYTES_DEFAULT = 256 << 20,
+};
+
+static void progress_hook_run(struct turn_hook *hook) {
+    struct log_store *store = container_of(hook, struct log_store, progress_hook);
+    struct list now;
+    list_init(&now);
+    list_splice(&now, &store->progress_logs);
+    struct list *node;
+    while ((node = list_pop_front(&now))) {
+        struct log *log = container_of(node, struct log, progress);
+        producers_high_watermark(&log->producers, log->durable_end);
+        if (log->phase != LOG_OPEN)
+            log_close_step(log); /* may free it */
+        else if (log->on_progress)
+            log->on_progress(log, log->user);
+    }
+}
+
+static void upkeep(struct shard *shard, struct timer *timer) {
+    struct log_store *store = container_of(timer, struct log_store, upkeep_timer);
+    int64_t now = shard_wall_ms(shard);
+    list_each_safe(node, &store->behind_logs) {
+        struct log *log = container_of(node, struct log, behind);
+        if (store->behind_writes >= BEHIND_WRITES_MAX)
+            break;
+        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ms >= BEHIND_AGE_MS)
+            flush_behind(log);
+    }
+    for (int i = 0; i < store->slot_count; i++) {
+        struct log *log = store->slots[i].log;
+        if (log && log->state == ERR_NO_SPACE && log->write_block && !log->writing)
+            flush_behind(log);
+    }
+    tail_evict(store);
+    timer_start(shard, timer, UPKEEP_MS * NS_PER_MS);
+}
+
+enum err log_store_create(struct shard *shard, const struct log_store_options *options, struct log_store **ret_store) {
+    struct log_store *store = mem_new(struct log_store);
+    store->shard = shard;
+    store->fs = runtime_fs(shard_runtime(shard));
+    store->options = *options;
+    if (!store->options.tail_bytes_max)
+        store->options.tail_bytes_max = TAIL_BYTES_DEFAULT;
+    store->dir_count = log_inventory_dir_count(options->inventory);
+    store->compressor = compressor_create();
+    list_init(&store->clean_blocks);
+    list_init(&store->open_segments);
+    list_init(&store->dirty_logs);
+    list_init(&store->behind_logs);
+    list_init(&store->progress_logs);
+    store->flush_hook.run = flush_hook_run;
+    store->progress_hook.run = progress_hook_run;
+    store->upkeep_timer.fire = upkeep;
+    int usable = 0;
+    enum err err = ERR_OK;
+    for (int dir = 0; dir < store->dir_count; dir++) {
+        if (log_inventory_dir(options->inventory, dir)->err) {
+            store->dirs[dir].state = ERR_OFFLINE;
+            continue;
+        }
+        enum err failed = journal_create(store, dir, &store->dirs[dir].journal);
+        if (failed) {
+            err = failed;
+            store->dirs[dir].state = ERR_OFFLINE;
+        } else {
+            usable++;
+        }
+    }
+    if (!usable) {
+        log_store_destroy(store);
+        return err ? err : ERR_OFFLINE;
+    }
+    timer_start(shard, &store->upkeep_timer, UPKEEP_MS * NS_PER_MS);
+    *ret_store = store;
+    return ERR_OK;
+}
+
+void log_store_destroy(struct log_store *store) {
+    if (!store)
+        return;
+    timer_stop(store->shard, &store->upkeep_timer);
+    for (int dir = 0; dir < store->dir_count; dir++)
+        journal_destroy(store->dirs[dir].journal);
+    compressor_destroy(store->compressor);
+    mem_free(store->slots);
+    mem_free(store->free_slots);
+    mem_free(store);
+}
+
+bool log_store_is_full(const struct log_store *store) {
+    return store->tail_bytes > store->options.tail_bytes_max + store->options.tail_bytes_max / 2;
+}
+
+bool log_store_dir_is_offline(const struct log_store *store, int dir) {
+    return store->dirs[dir].state != ERR_OK;
+}
+
+void log_store_fail_dir(struct log_store *store, int dir) {
+    store->dirs[dir].state = ERR_OFFLINE;
+    for (int i = 0; i < store->slot_count; i++) {
+        struct log *log = store->slots[i].log;
+        if (log && log->dir == dir) {
+            log->state = ERR_OFFLINE;
+            flush_progress(log);
+        }
+    }
+}
+
+/* ---- stopping ---------------------------------------------------------------------------------------------------------- */
+
+struct store_stop {
+    struct work work;
+    struct log_store *store;
+    int waiting;
+    enum err err;
+    void (*done)(struct log_store *store, void *arg);
+    void *arg;
+};
+
+static void stop_run(struct work *work) {
+    struct store_stop *stop = container_of(work, struct store_stop, work);
+    for (int dir = 0; dir < stop->store->dir_count; dir++)
+        if (stop->store->dirs[dir].journal && stop->store->dirs[dir].state == ERR_OK) {
+            enum err err = journal_remove(stop->store->dirs[dir].journal);
+            if (err)
+                stop->err = err;
+        }
+}
+
+static void stop_done(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct store_stop *stop = container_of(work, struct store_stop, work);
+    if (stop->err)
+        trace_warn("log", "cannot remove a journal", TRACE_ERR(stop->err));
+    stop->done(stop->store, stop->arg);
+    mem_free(stop);
+}
+
+/* A journal became idle; the last one lets the store go on. */
+static void journal_idle(void *arg) {
+    struct store_stop *stop = arg;
+    if (--stop->waiting)
+        return;
+    stop->work = (struct work){.run = stop_run, .done = stop_done};
+    shard_offload(stop->store->shard, &stop->work);
+}
+
+void log_store_stop(struct log_store *store, void (*done)(struct log_store *store, void *arg), void *arg) {
+    for (int i = 0; i < store->slot_count; i++)
+        check(!store->slots[i].log, "log store stops with an open log");
+    struct store_stop *stop = mem_new(struct store_stop);
+    stop->store = store;
+    stop->done = done;
+    stop->arg = arg;
+    stop->waiting = 1;
+    for (int dir = 0; dir < store->dir_count; dir++)
+        if (store->dirs[dir].journal) {
+            stop->waiting++;
+            journal_stop(store->dirs[dir].journal, journal_idle, stop);
+        }
+    journal_idle(stop);
+}

@@ -1,0 +1,228 @@
+#include "log/validate.h"
+
+#include <inttypes.h>
+#include "base/mem.h"
+
+enum err validate_header(const struct validate_request *request) {
+    const uint8_t *batch = request->bytes;
+    bool client = request->origin == APPEND_CLIENT;
+    if (client && batch_base_offset(batch) != 0)
+        return ERR_BAD_RECORD;
+    if (request->origin != APPEND_REPLICATION && request->origin != APPEND_RAFT &&
+        (int64_t)request->size > request->settings->message_bytes_max)
+        return ERR_TOO_LARGE;
+    if (request->size < BATCH_HEADER_SIZE || batch_compute_crc(batch) != batch_crc(batch))
+        return ERR_CORRUPT;
+    if ((int)batch_codec(batch) >= CODEC_COUNT)
+        return ERR_UNKNOWN;
+    return ERR_OK;
+}
+
+/* The checks on a client's header beyond its CRC. */
+static bool client_header_is_good(const uint8_t *batch) {
+    int64_t offsets = (int64_t)batch_last_offset_delta(batch) + 1;
+    return offsets > 0 && batch_count(batch) > 0 && offsets == batch_count(batch) && !batch_is_control(batch) &&
+           !(batch_producer_id(batch) >= 0 && batch_base_sequence(batch) < 0);
+}
+
+struct pass {
+    const struct validate_request *request;
+    struct validate_result *result;
+    int64_t max_timestamp;
+    int error_capacity;
+    bool bad_time;
+    enum codec target;
+    struct buf records; /* of a conversion: a batch being built */
+    struct batch_builder builder;
+    bool convert, same_codec;
+};
+
+static void add_error(struct pass *pass, int32_t index, const char *message) {
+    struct validate_result *result = pass->result;
+    if (result->error_count == pass->error_capacity) {
+        pass->error_capacity = pass->error_capacity ? pass->error_capacity * 2 : 4;
+        struct record_error *errors = arena_array(pass->request->arena, struct record_error, pass->error_capacity);
+        if (result->error_count)
+            memcpy(errors, result->errors, sizeof *errors * (size_t)result->error_count);
+        result->errors = errors;
+    }
+    result->errors[result->error_count++] = (struct record_error){index, message};
+}
+
+static int64_t wrap_sub(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+static bool time_is_good(struct pass *pass, int64_t timestamp) {
+    const struct validate_settings *settings = pass->request->settings;
+    int64_t now = pass->request->now_ms;
+    if (settings->append_time)
+        return true;
+    if (timestamp != -1)
+        return wrap_sub(now, timestamp) <= settings->timestamp_before_max_ms &&
+               wrap_sub(timestamp, now) <= settings->timestamp_after_max_ms;
+    return true;
+}
+
+static void check_record(struct pass *pass, int32_t index, const struct record *record) {
+    const struct validate_request *request = pass->request;
+    const struct validate_settings *settings = request->settings;
+    bool control = batch_is_control(request->bytes);
+    if (settings->compact && !record->key.ptr && !control) {
+        add_error(pass, index,
+                  arena_printf(request->arena,
+                               "Compacted topic cannot accept message without key in topic partition %s-%" PRId32,
+                               request->topic, request->partition));
+        return;
+    }
+    /* A client's batch may not claim append time, unless the range check already spoke for its timestamps. */
+    bool claims = (batch_attributes(request->bytes) & BATCH_APPEND_TIME) && request->origin == APPEND_CLIENT &&
+                  (settings->append_time || record->timestamp == -1);
+    if (!time_is_good(pass, record->timestamp) || claims) {
+        pass->bad_time = true;
+        int64_t now = request->now_ms;
+        add_error(pass, index,
+                  arena_printf(request->arena,
+                               "Timestamp %" PRId64 " of message with offset %" PRId64
+                               " is out of range. The timestamp should be within [%" PRId64 ", %" PRId64 "]",
+                               record->timestamp, (int64_t)index,
+                               wrap_sub(now, settings->timestamp_before_max_ms),
+                               (int64_t)((uint64_t)now + (uint64_t)settings->timestamp_after_max_ms)));
+    }
+}
+
+static void convert_record(struct pass *pass, int32_t index, struct record *record) {
+    struct record_header *headers = NULL;
+    if (record->header_count)
+        headers = arena_array(pass->request->arena, struct record_header, record->header_count);
+    for (int i = 0; i < record->header_count && header_next(record, &headers[i].key, &headers[i].value); i++)
+        ;
+    int count = record->header_count;
+    batch_builder_add(&pass->builder, index, record->timestamp, record->key, record->value, headers, count);
+}
+
+static enum err walk_records(struct pass *pass, struct slice payload) {
+    const uint8_t *batch = pass->request->bytes;
+    struct record_iterator it;
+    record_iterator_init(&it, batch, payload);
+    int64_t base = batch_base_offset(batch);
+    struct record record;
+    enum err err;
+    int32_t index = 0;
+    for (; !(err = record_next(&it, &record)); index++) {
+        if (record.timestamp > pass->max_timestamp)
+            pass->max_timestamp = record.timestamp;
+        check_record(pass, index, &record);
+        if (pass->same_codec && record.offset - base != index)
+            return ERR_UNKNOWN;
+        if (pass->convert) {
+            if (record.timestamp < -1)
+                return ERR_UNKNOWN;
+            int32_t headers = record.header_count;
+            convert_record(pass, index, &record);
+            record.header_count = headers;
+        }
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err fail_records(struct pass *pass) {
+    struct validate_result *result = pass->result;
+    struct arena *arena = pass->request->arena;
+    if (pass->bad_time) {
+        result->message = "One or more records have been rejected due to invalid timestamp";
+        return ERR_BAD_TIMESTAMP;
+    }
+    struct buf text = {0};
+    buf_printf(&text, "One or more records have been rejected due to %d record errors in total, and only showing the first "
+                      "three errors at most: [", result->error_count);
+    for (int i = 0; i < result->error_count && i < 3; i++)
+        buf_printf(&text, "%sRecordError(batchIndex=%" PRId32 ", message='%s')", i ? ", " : "",
+                   result->errors[i].batch_index, result->errors[i].message);
+    buf_add_str(&text, "]");
+    result->message = (const char *)arena_slice(arena, buf_slice(&text)).ptr;
+    buf_deinit(&text);
+    return ERR_BAD_RECORD;
+}
+
+static int level_of(const struct validate_settings *settings, enum codec codec) {
+    return codec == CODEC_GZIP   ? settings->gzip_level
+           : codec == CODEC_LZ4  ? settings->lz4_level
+           : codec == CODEC_ZSTD ? settings->zstd_level
+                                 : COMPRESS_LEVEL_DEFAULT;
+}
+
+static enum err finish_conversion(struct pass *pass) {
+    const struct validate_request *request = pass->request;
+    const uint8_t *batch = request->bytes;
+    const struct validate_settings *settings = request->settings;
+    int attributes = batch_attributes(batch) & (BATCH_TRANSACTIONAL | BATCH_CONTROL);
+    enum err err = batch_builder_finish(&pass->builder, attributes, pass->target, level_of(settings, pass->target),
+                                        request->compressor, batch_producer_id(batch), batch_producer_epoch(batch),
+                                        batch_base_sequence(batch));
+    if (!err && (int64_t)pass->records.size > settings->message_bytes_max)
+        err = ERR_TOO_LARGE;
+    if (err) {
+        buf_deinit(&pass->records);
+        return err;
+    }
+    pass->result->converted = pass->records;
+    return ERR_OK;
+}
+
+/* Gives the batch its place, and the right maxTimestamp; the CRC changes only when bytes under it did. */
+static void stamp(struct pass *pass, uint8_t *batch) {
+    const struct validate_request *request = pass->request;
+    bool append_time = request->settings->append_time;
+    int16_t attributes = batch_attributes(batch);
+    int64_t max_timestamp = append_time ? request->now_ms : pass->max_timestamp;
+    bool flagged = attributes & BATCH_APPEND_TIME;
+    if (flagged != append_time || batch_max_timestamp(batch) != max_timestamp) {
+        attributes &= 0x77;
+        batch_set_attributes(batch, (int16_t)(attributes | (append_time ? BATCH_APPEND_TIME : 0)));
+        batch_set_max_timestamp(batch, max_timestamp);
+        batch_store_crc(batch);
+    }
+    batch_set_base_offset(batch, request->base_offset);
+    batch_set_leader_epoch(batch, request->leader_epoch);
+    pass->result->append_time_ms = append_time ? request->now_ms : -1;
+}
+
+enum err validate_batch(const struct validate_request *request, struct validate_result *ret_result) {
+    *ret_result = (struct validate_result){.append_time_ms = -1};
+    uint8_t *batch = request->bytes;
+    if (request->origin == APPEND_CLIENT && !client_header_is_good(batch))
+        return ERR_BAD_RECORD;
+    const struct validate_settings *settings = request->settings;
+    enum codec source = batch_codec(batch);
+    struct pass pass = {.request = request, .result = ret_result, .max_timestamp = -1};
+    pass.target = settings->codec == VALIDATE_CODEC_PRODUCER ? source : (enum codec)settings->codec;
+    if (source == CODEC_NONE && batch_is_control(batch))
+        pass.target = CODEC_NONE;
+    pass.convert = pass.target != source;
+    pass.same_codec = !pass.convert && source != CODEC_NONE;
+    struct slice payload = slice_of(batch + BATCH_HEADER_SIZE, request->size - BATCH_HEADER_SIZE);
+    struct buf plain = {0};
+    enum err err = ERR_OK;
+    if (source != CODEC_NONE) {
+        err = codec_decompress(request->compressor, source, payload,
+                               VALIDATE_DECOMPRESSED_MAX(settings->message_bytes_max), &plain);
+        if (err)
+            err = ERR_UNKNOWN;
+        payload = buf_slice(&plain);
+    }
+    if (!err && pass.convert)
+        batch_builder_init(&pass.builder, &pass.records, request->base_offset);
+    if (!err)
+        err = walk_records(&pass, payload);
+    if (!err && ret_result->error_count)
+        err = fail_records(&pass);
+    if (!err && pass.convert)
+        err = finish_conversion(&pass);
+    else
+        buf_deinit(&pass.records);
+    buf_deinit(&plain);
+    if (!err)
+        stamp(&pass, pass.convert ? ret_result->converted.ptr : batch);
+    return err;
+}
