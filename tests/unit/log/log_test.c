@@ -1,0 +1,262 @@
+/* A log on real files: append, wait for durability, read back; stop cleanly or as a crash would, and open again. */
+#include "tests/unit/test.h"
+
+#include <unistd.h>
+#include "base/check.h"
+#include "base/mem.h"
+#include "log/log.h"
+#include "protocol/batch.h"
+
+enum { LOGS = 4 };
+
+struct fixture {
+    struct runtime *runtime;
+    struct log_inventory *inventory;
+    struct log_store *store;
+    struct log *logs[LOGS];
+    int opened, closed;
+    char dir[64];
+    bool crash;
+    enum runtime_backend backend;
+    int32_t segment_bytes;
+    /* the work of a run */
+    int appends; /* batches for each log */
+    size_t record_size;
+    int64_t expected[LOGS]; /* end offsets */
+    int reading;
+    int64_t read_next;
+    struct log_read read;
+    int verified;
+};
+static struct fixture f;
+
+static void value_of(int log, int64_t offset, uint8_t *ptr, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        ptr[i] = (uint8_t)(log * 31 + offset * 7 + (int64_t)i);
+}
+
+static void append_batch(int which, size_t size) {
+    static uint8_t value[300000];
+    struct buf bytes = {0};
+    struct batch_builder builder;
+    int64_t offset = log_offsets(f.logs[which]).end;
+    batch_builder_init(&builder, &bytes, 0);
+    value_of(which, offset, value, size);
+    batch_builder_add(&builder, 0, 1000 + offset, SLICE_NULL, slice_of(value, size), NULL, 0);
+    check(batch_builder_finish(&builder, 0, CODEC_NONE, 0, NULL, -1, -1, -1) == ERR_OK);
+    struct log_append_result result;
+    struct arena arena = {0};
+    enum err err = log_append(f.logs[which], bytes.ptr, bytes.size, APPEND_CLIENT, 0, &arena, &result);
+    check(err == ERR_OK, "%s", err_text(err));
+    check(result.base_offset == offset);
+    arena_deinit(&arena);
+    buf_deinit(&bytes);
+}
+
+static void store_stopped(struct log_store *store, void *arg) {
+    (void)arg;
+    log_store_destroy(store);
+    runtime_stop(f.runtime);
+}
+static void log_closed(enum err err, void *arg) {
+    (void)arg;
+    check(err == ERR_OK, "%s", err_text(err));
+    if (++f.closed == LOGS)
+        log_store_stop(f.store, store_stopped, NULL);
+}
+static void finish(void) {
+    if (f.crash) {
+        runtime_stop(f.runtime);
+        return;
+    }
+    for (int i = 0; i < LOGS; i++)
+        log_close(f.logs[i], log_closed, NULL);
+}
+
+static void read_more(void);
+static void read_checked(struct log_read *read) {
+    check(read->err == ERR_OK, "%s", err_text(read->err));
+    check(read->piece_count == 1 && read->pieces[0].ptr, "not contiguous: %d", read->piece_count);
+    const uint8_t *p = read->pieces[0].ptr;
+    static uint8_t value[300000];
+    size_t left = read->size;
+    while (left >= BATCH_HEADER_SIZE && batch_size(p) <= left) {
+        check(batch_check(slice_of(p, left)) == ERR_OK);
+        if (batch_base_offset(p) >= f.read_next) {
+            check(batch_base_offset(p) == f.read_next, "%lld after %lld", (long long)batch_base_offset(p), (long long)f.read_next);
+            struct record_iterator it;
+            struct record record;
+            record_iterator_init(&it, p, slice_of(p + BATCH_HEADER_SIZE, batch_size(p) - BATCH_HEADER_SIZE));
+            check(record_next(&it, &record) == ERR_OK);
+            value_of(f.reading, record.offset, value, record.value.size);
+            check(memcmp(value, record.value.ptr, record.value.size) == 0);
+            f.read_next++;
+            f.verified++;
+        }
+        left -= batch_size(p);
+        p += batch_size(p);
+    }
+    log_read_release(read);
+    read_more();
+}
+static void read_more(void) {
+    while (f.read_next == f.expected[f.reading]) {
+        f.reading++;
+        f.read_next = 0;
+        if (f.reading == LOGS) {
+            finish();
+            return;
+        }
+    }
+    f.read = (struct log_read){.log = f.logs[f.reading],
+                               .offset = f.read_next,
+                               .bound = log_durable_end(f.logs[f.reading]),
+                               .bytes_max = 400000,
+                               .whole_first_batch = true,
+                               .contiguous = true,
+                               .done = read_checked};
+    if (log_read(&f.read))
+        read_checked(&f.read);
+}
+
+static void on_progress(struct log *log, void *user) {
+    (void)log, (void)user;
+    if (f.reading >= 0)
+        return;
+    for (int i = 0; i < LOGS; i++)
+        if (!f.logs[i] || log_durable_end(f.logs[i]) < f.expected[i])
+            return;
+    f.reading = 0;
+    f.read_next = 0;
+    read_more();
+}
+
+static void log_opened(struct log *log, enum err err, void *user) {
+    check(err == ERR_OK, "%s", err_text(err));
+    int which = (int)(intptr_t)user;
+    f.logs[which] = log;
+    check(log_offsets(log).end == f.expected[which], "log %d ends at %lld, not %lld", which, (long long)log_offsets(log).end,
+          (long long)f.expected[which]);
+    if (++f.opened < LOGS)
+        return;
+    check(log_inventory_retire_journals(f.inventory) == ERR_OK);
+    for (int i = 0; i < f.appends; i++)
+        for (int l = 0; l < LOGS; l++) {
+            append_batch(l, f.record_size + (size_t)(i * 37 % 1000));
+            f.expected[l]++;
+        }
+    if (!f.appends)
+        on_progress(NULL, NULL);
+}
+
+static void start(struct shard *shard, void *arg) {
+    (void)arg;
+    struct log_store_options options = {.inventory = f.inventory, .journal_flush = true, .journal_bytes = 8 << 20};
+    check(log_store_create(shard, &options, &f.store) == ERR_OK);
+    for (int i = 0; i < LOGS; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "topic%d", i);
+        struct log_open_options open = {.topic_id = {7, (uint64_t)i + 10},
+                                        .topic = slice_str(name),
+                                        .user = (void *)(intptr_t)i,
+                                        .on_progress = on_progress};
+        log_settings_default(&open.settings);
+        open.settings.segment_bytes = f.segment_bytes;
+        log_open(f.store, &open, log_opened);
+    }
+}
+
+static void run(int appends, size_t record_size, bool crash) {
+    f.appends = appends;
+    f.record_size = record_size;
+    f.crash = crash;
+    f.opened = f.closed = f.verified = 0;
+    f.reading = -1;
+    memset(f.logs, 0, sizeof f.logs);
+    struct runtime_options options = {.shard_count = 1, .backend = f.backend, .blocking_threads = 2};
+    check(runtime_create(&options, &f.runtime) == ERR_OK);
+    const char *dirs[] = {f.dir};
+    f.inventory = log_inventory_create(f.runtime, dirs, 1);
+    runtime_run(f.runtime, start, NULL, NULL);
+    int64_t total = 0;
+    for (int i = 0; i < LOGS; i++)
+        total += f.expected[i];
+    EXPECT_INT(f.verified, total);
+    runtime_destroy(f.runtime);
+    log_inventory_destroy(f.inventory);
+}
+
+static void mark_clean(void) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/.kafka_cleanshutdown", f.dir);
+    FILE *file = fopen(path, "w");
+    fputs("{\"version\":0,\"brokerEpoch\":7}", file);
+    fclose(file);
+}
+
+static void on(enum runtime_backend backend, int32_t segment_bytes, void (*body)(void)) {
+    memset(&f, 0, sizeof f);
+    strcpy(f.dir, "/tmp/myelin-log-XXXXXX");
+    check(mkdtemp(f.dir));
+    f.backend = backend;
+    f.segment_bytes = segment_bytes;
+    body();
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", f.dir);
+    EXPECT_INT(system(command), 0);
+}
+
+static void clean_stops(void) {
+    run(200, 100, false);
+    mark_clean();
+    run(200, 100, false);
+    run(0, 0, false);
+}
+TEST(small_appends_survive_a_clean_stop) {
+    on(RUNTIME_IO_URING, 1 << 20, clean_stops);
+    on(RUNTIME_EPOLL, 1 << 20, clean_stops);
+}
+static void large(void) {
+    run(60, 90000, false);
+    mark_clean();
+    run(20, 250000, false);
+    run(0, 0, false);
+}
+TEST(large_appends_go_straight_to_segments_that_roll) {
+    on(RUNTIME_IO_URING, 1 << 20, large);
+    on(RUNTIME_EPOLL, 1 << 20, large);
+}
+/* A crash here is the process's memory going away: each run is a process of its own that ends without closing. */
+#include <sys/wait.h>
+static void crash_run(int appends, size_t record_size) {
+    fflush(stdout);
+    int pipe_fds[2];
+    check(pipe(pipe_fds) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        f.crash = true;
+        run(appends, record_size, true);
+        check(write(pipe_fds[1], f.expected, sizeof f.expected) == sizeof f.expected);
+        _exit(0);
+    }
+    int status;
+    check(waitpid(pid, &status, 0) == pid && status == 0, "status %d", status);
+    check(read(pipe_fds[0], f.expected, sizeof f.expected) == sizeof f.expected);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+}
+static void crashes(void) {
+    crash_run(100, 100);
+    crash_run(100, 3000);
+    crash_run(30, 70000);
+    crash_run(400, 5000);
+    crash_run(10, 10);
+    run(10, 10, false);
+    run(0, 0, false);
+}
+TEST(durable_appends_survive_crashes) {
+    on(RUNTIME_IO_URING, 1 << 20, crashes);
+    on(RUNTIME_EPOLL, 1 << 20, crashes);
+}
+
+TEST_MAIN
