@@ -1,0 +1,78 @@
+/* The broker's configuration: Apache Kafka's server.properties, its defaults, and a few keys of our own. */
+#ifndef BROKER_CONFIG_H
+#define BROKER_CONFIG_H
+
+#include "log/log.h"
+#include "metadata/image.h"
+#include "protocol/config_defs.h"
+
+struct config_listener {
+    struct slice name;    /* "PLAINTEXT" */
+    char *host;           /* "": all addresses */
+    uint16_t port;
+    int16_t protocol;     /* security protocol: 0 PLAINTEXT */
+    bool controller;
+};
+enum { LISTENERS_MAX = 16 };
+
+struct broker_config {
+    struct arena arena;
+    const char **values; /* of broker_config_defs, by index; NULL: the default holds */
+    bool embedded;       /* no file was given */
+    int32_t node_id;
+    bool is_broker, is_controller;
+    struct config_listener listeners[LISTENERS_MAX], advertised[LISTENERS_MAX]; /* without the controllers' */
+    int listener_count, advertised_count;
+    struct config_listener controller_listener;
+    bool has_controller_listener;
+    const char *log_dirs[LOG_DIRS_MAX];
+    int log_dir_count;
+    int metadata_dir; /* index of metadata.log.dir in log_dirs */
+    /* ours */
+    int shards;
+    enum runtime_backend backend;
+    bool journal_flush;
+    int64_t journal_bytes, tail_bytes;
+    const char *http_host;
+    int http_port; /* -1: none */
+};
+
+/* `file` NULL: one embedded node. Overrides are "key=value". On failure *ret_error has one line: where, which key, why.
+ * Warnings go to the log. Blocking. */
+enum err broker_config_load(const char *file, const char *const *overrides, int override_count,
+                            struct broker_config **ret_config, struct buf *ret_error) MUST_USE;
+void broker_config_free(struct broker_config *config);
+/* The value in the file, else the default; null slice when there is neither. `key` must be one of Kafka's. */
+struct slice broker_config_get(const struct broker_config *config, const char *key);
+bool broker_config_is_set(const struct broker_config *config, const char *key);
+int64_t broker_config_int(const struct broker_config *config, const char *key);
+bool broker_config_bool(const struct broker_config *config, const char *key);
+
+/* Where the value of a setting comes from, as DescribeConfigs numbers it. */
+enum config_source {
+    CONFIG_SOURCE_TOPIC = 1,
+    CONFIG_SOURCE_DYNAMIC_BROKER = 2,
+    CONFIG_SOURCE_DYNAMIC_DEFAULT = 3,
+    CONFIG_SOURCE_STATIC = 4,
+    CONFIG_SOURCE_DEFAULT = 5,
+    CONFIG_SOURCE_CLIENT_METRICS = 7,
+    CONFIG_SOURCE_GROUP = 8,
+};
+struct config_synonym {
+    const char *name;
+    struct slice value;
+    enum config_source source;
+};
+enum { CONFIG_SYNONYMS_MAX = 16 };
+/* The values that compete for a topic's key, the one that holds first; the count. The arena takes converted ones (hours to
+ * milliseconds). */
+int config_topic_synonyms(const struct broker_config *config, const struct image *image, struct slice topic,
+                          const struct config_def *def, struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
+int config_broker_synonyms(const struct broker_config *config, const struct image *image, const struct config_def *def,
+                           struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
+struct slice config_topic_value(const struct broker_config *config, const struct image *image, struct slice topic,
+                                const char *key, struct arena *arena);
+void config_log_settings(const struct broker_config *config, const struct image *image, struct slice topic,
+                         struct log_settings *ret_settings);
+
+#endif

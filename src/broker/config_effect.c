@@ -1,0 +1,64 @@
+#include "broker/config_effect.h"
+
+#include <string.h>
+#include "base/mem.h"
+
+struct rule {
+    const char *prefix;
+    const char *reason;
+};
+/* The first rule whose prefix fits decides; a NULL reason means the key is obeyed. */
+static const struct rule rules[] = {
+    {"num.network.threads", "connections are spread over shards, see myelin.shards"},
+    {"num.io.threads", "requests run on the shard of their connection, see myelin.shards"},
+    {"background.threads", "background work runs on the shards"},
+    {"queued.max.request", "a connection has a bounded number of requests in work instead of a queue"},
+    {"num.recovery.threads.per.data.dir", "logs are recovered on the blocking-work pool"},
+    {"log.cleaner.", "compaction is not there yet"},
+    {"ssl.", "TLS is not there yet"},
+    {"sasl.", "SASL is not there yet"},
+    {"security.", "security providers are the JVM's"},
+    {"authorizer.", "ACLs are not there yet"},
+    {"super.users", "ACLs are not there yet"},
+    {"principal.builder", "it names a Java class"},
+    {"password.encoder", "passwords are not kept"},
+    {"connections.max.reauth", "SASL is not there yet"},
+    {"connection.failed.authentication", "SASL is not there yet"},
+    {"delegation.token", "delegation tokens are not there yet"},
+    {"group.", "group coordination is not there yet"},
+    {"offsets.", "group coordination is not there yet"},
+    {"offset.metadata", "group coordination is not there yet"},
+    {"share.", "share groups are not there yet"},
+    {"transaction", "transactions are not there yet"},
+    {"add.partitions.to.txn", "transactions are not there yet"},
+    {"remote.", "tiered storage is not there yet"},
+    {"log.local.", "tiered storage is not there yet"},
+    {"replica.", "a single node has no followers"},
+    {"follower.", "a single node has no followers"},
+    {"leader.", "a single node has no followers"},
+    {"num.replica", "a single node has no followers"},
+    {"inter.broker", "a single node has no other brokers"},
+    {"controlled.shutdown", "a single node has no leadership to move"},
+    {"auto.leader.rebalance", "a single node has no leadership to move"},
+    {"unclean.leader", "a single node elects no leaders"},
+    {"alter.config.policy", "it names a Java class"},
+    {"create.topic.policy", "it names a Java class"},
+    {"client.quota", "it names a Java class"},
+    {"quota.", "quotas are not there yet"},
+    {"controller.quota", "quotas are not there yet"},
+    {"metric.reporters", "it names Java classes; metrics are at /metrics"},
+    {"metrics.", "metrics are at /metrics"},
+    {"auto.include.jmx", "there is no JMX; metrics are at /metrics"},
+    {"config.providers", "configuration providers are Java classes"},
+    {"zookeeper", "there is no ZooKeeper"},
+    {"log.dir.failure", "a single node has no controller elsewhere to tell"},
+    {"cordoned", "cordoned directories are not there yet"},
+    {"early.start", "there is no authorizer to start early for"},
+};
+
+const char *config_no_effect(const char *key) {
+    for (int i = 0; i < COUNT_OF(rules); i++)
+        if (strncmp(key, rules[i].prefix, strlen(rules[i].prefix)) == 0)
+            return rules[i].reason;
+    return NULL;
+}
