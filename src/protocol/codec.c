@@ -141,7 +141,7 @@ void encode_tag_end(struct encoder *e, size_t begin) {
     varint_write_u32(e->buf->ptr + begin, size);
 }
 
-void json_string(struct buf *buf, struct slice s) {
+void json_add_string(struct buf *buf, struct slice s) {
     if (slice_is_null(s)) {
         buf_add_str(buf, "null");
         return;
@@ -159,7 +159,7 @@ void json_string(struct buf *buf, struct slice s) {
     buf_add_byte(buf, '"');
 }
 
-void json_bytes(struct buf *buf, struct slice s) {
+void json_add_bytes(struct buf *buf, struct slice s) {
     if (slice_is_null(s)) {
         buf_add_str(buf, "null");
         return;
@@ -170,12 +170,12 @@ void json_bytes(struct buf *buf, struct slice s) {
     buf_add_byte(buf, '"');
 }
 
-void json_uuid(struct buf *buf, struct uuid u) {
+void json_add_uuid(struct buf *buf, struct uuid u) {
     char text[UUID_TEXT_SIZE];
     buf_printf(buf, "\"%s\"", uuid_text(u, text));
 }
 
-void json_float64(struct buf *buf, double x) {
+void json_add_float64(struct buf *buf, double x) {
     if (isfinite(x))
         buf_printf(buf, "%.17g", x);
     else

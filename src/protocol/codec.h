@@ -145,9 +145,9 @@ static inline void encode_fail(struct encoder *e, enum err err) {
 
 /* ---- JSON, for dumps ------------------------------------------------------------------------------------------ */
 
-void json_string(struct buf *buf, struct slice s);  /* quoted, escaped; null slice: null */
-void json_bytes(struct buf *buf, struct slice s);   /* hex, quoted */
-void json_uuid(struct buf *buf, struct uuid u);
-void json_float64(struct buf *buf, double x);
+void json_add_string(struct buf *buf, struct slice s);  /* quoted, escaped; null slice: null */
+void json_add_bytes(struct buf *buf, struct slice s);   /* hex, quoted */
+void json_add_uuid(struct buf *buf, struct uuid u);
+void json_add_float64(struct buf *buf, double x);
 
 #endif

@@ -319,7 +319,7 @@ class Writer:
         if field.is_struct:
             self.put(f"{field.struct.c_name}_json(buf, version, {at if pointer else '&' + at});")
         elif field.type == "records":
-            self.put(f"json_bytes(buf, {at}.bytes);")
+            self.put(f"json_add_bytes(buf, {at}.bytes);")
         elif field.type in ("string", "bytes", "uuid", "float64"):
             self.put(f"json_{field.type}(buf, {at});")
         elif field.type == "bool":
