@@ -321,7 +321,7 @@ class Writer:
         elif field.type == "records":
             self.put(f"json_add_bytes(buf, {at}.bytes);")
         elif field.type in ("string", "bytes", "uuid", "float64"):
-            self.put(f"json_{field.type}(buf, {at});")
+            self.put(f"json_add_{field.type}(buf, {at});")
         elif field.type == "bool":
             self.put(f'buf_add_str(buf, {at} ? "true" : "false");')
         else:
