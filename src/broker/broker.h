@@ -1,41 +1,110 @@
 /* The broker: one node's process, and what it hangs on each shard.
  *
  * struct broker is made before the shards run and is read-only afterwards, but for what says otherwise. Each shard has
- * its own struct broker_shard: its copy of the metadata image, its partitions, its connections. */
+ * its own struct broker_shard: its copy of the metadata image, its partitions, its connections.
+ *
+ * Follow a record: conn.c (socket to frame) -> dispatch.c (frame to handler) -> handlers/produce.c -> log/log.c ->
+ * log/flush.c (device) -> replica/partition.c (who waits) -> handlers/produce.c (answer) -> conn.c. Back out:
+ * handlers/fetch.c -> log/read.c -> conn.c. */
 #ifndef BROKER_BROKER_H
 #define BROKER_BROKER_H
 
 #include "base/map.h"
-#include "broker/config.h"
 #include "broker/request.h"
+#include "controller/controller.h"
 #include "log/log.h"
+#include "metadata/config.h"
 #include "metadata/image.h"
+#include "replica/partition.h"
 
-struct quorum; /* raft/quorum.h: the metadata log of this node, on shard 0 */
-struct partition;
+struct fetch_sessions; /* broker/fetch_session.h */
+struct metrics;        /* broker/metrics.h */
+struct connections;    /* broker/connections.h */
+
+struct broker_listener {
+    struct broker *broker;
+    const struct config_listener *config;
+    struct listener *listener;
+    int index;
+};
 
 struct broker {
     struct runtime *runtime;
     struct broker_config *config;
     struct log_inventory *inventory;
-    struct uuid cluster_id; /* raw */
-    char cluster_id_text[64];
-    struct uuid dir_ids[LOG_DIRS_MAX]; /* directory.id of each of log.dirs */
+    char cluster_id[128];
+    struct uuid dir_ids[LOG_DIRS_MAX]; /* directory.id of each of log.dirs; zero: cannot be read */
+    struct file *locks[LOG_DIRS_MAX];
     struct broker_shard *shards;
     int shard_count;
-    struct quorum *quorum; /* shard 0's */
+    struct broker_listener listeners[LISTENERS_MAX];
+    int64_t request_bytes_max; /* socket.request.max.bytes */
+    int64_t fetch_bytes_max;   /* fetch.max.bytes */
+    /* shard 0's */
+    struct quorum *quorum;
+    struct controller *controller;
+    struct connections *connections;
+    int64_t broker_epoch;
+    struct node *node; /* start and stop (node.c) */
+    /* Written by shard 0, read by anyone. */
+    _Atomic bool ready, stopping;
 };
 
 struct broker_shard {
     struct broker *broker;
     struct shard *shard;
     int index;
-    struct image *image;        /* this shard's copy; changes only between turns of handlers */
+    struct image *image;   /* this shard's copy; changes only between turns of handlers */
     struct log_store *store;
-    struct map partitions;      /* struct partition by topic id and index: those this shard owns */
+    struct map partitions; /* struct partition by topic id and index: those this shard owns */
+    struct partitions_state *partitions_state; /* partitions.c */
+    struct list conns;     /* struct conn, the longest idle first */
+    struct timer idle_timer, stalled_timer;
+    struct list stalled;   /* connections that wait for room in the tails */
+    struct list free_requests;
+    int free_request_count;
+    int64_t next_producer_id, producer_ids_end; /* of the block in use; handlers/init_producer_id.c */
+    struct list waiting_for_producer_ids;
+    struct fetch_sessions *fetch_sessions;
+    struct metrics *metrics;
+    struct list parked;    /* struct parked: requests that wait for something to happen */
+    int in_work;           /* requests handed out, not answered */
+    bool stopping;         /* no new connections or requests */
+    void (*on_drained)(struct broker_shard *shard); /* stopping, and in_work fell to 0 */
+    struct everywhere *step; /* of the stop, while the shard is at it; node.c */
+    struct timer drain_timer;
 };
 
+/* A request that may wait long: when the node stops it answers at once with what there is. */
+struct parked {
+    struct list node;
+    void (*stop)(struct parked *parked); /* removes itself */
+};
+
+static inline struct broker_shard *broker_shard_of(const struct shard *shard) {
+    return shard_user(shard);
+}
 /* The shard that owns a partition. */
-int broker_partition_shard(const struct broker *broker, struct uuid topic_id, int32_t partition);
+static inline int broker_partition_shard(const struct broker *broker, struct uuid topic_id, int32_t partition) {
+    return (int)((uuid_hash(topic_id) + (uint64_t)partition) % (uint64_t)broker->shard_count);
+}
+/* The index in log.dirs of a directory id; -1: none. */
+int broker_find_dir(const struct broker *broker, struct uuid dir_id);
+bool topic_is_internal(struct slice name);
+
+/* ---- partitions.c: the image's topics become logs ------------------------------------------------------------- */
+
+/* The observer of the shard's image. */
+void partitions_init(struct broker_shard *shard);
+/* Everything committed has been replayed: opens the partitions of this shard, then calls done(). */
+void partitions_open_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard));
+/* Closes all logs, then calls done() with the first error. */
+void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard, enum err err));
+/* Deletes what retention lets go; starts the timer that does it again. */
+void partitions_start_retention(struct broker_shard *shard);
+/* A directory went offline: here and on all shards. */
+void partitions_dir_failed(struct log_store *store, int dir, void *arg);
+void partitions_free(struct broker_shard *shard);
+struct log_open_options partitions_log_options(struct partition *partition, int dir);
 
 #endif

@@ -55,6 +55,8 @@ bool request_decoded(struct request *request, enum err err);
     } while (0)
 void request_answer_begin(struct request *request, struct encoder *ret_encoder);
 void request_answer_end(struct request *request, struct encoder *encoder, enum err err);
+/* Which handler serves an API, and up to which version; NULL: none does. dispatch.c has the table. */
+request_handler *request_handler_of(int key, int16_t *ret_version_min, int16_t *ret_version_max);
 /* Answers nothing (acks=0), or closes the connection. */
 void request_answer_nothing(struct request *request, bool close);
 

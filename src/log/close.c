@@ -97,8 +97,7 @@ static void delete_renamed(struct shard *shard, struct work *work) {
     void (*done)(enum err err, void *arg) = finish->log->close_done;
     void *arg = finish->log->close_arg;
     log_free(finish->log);
-    if (done)
-        done(finish->err, arg);
+    done(finish->err, arg);
     if (finish->err) {
         finish_free(finish);
         return;
@@ -172,9 +171,11 @@ void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg
     flush_progress(log);
 }
 
-void log_delete(struct log *log, int64_t delay_ms) {
+void log_delete(struct log *log, int64_t delay_ms, void (*done)(enum err err, void *arg), void *arg) {
     check(log->phase == LOG_OPEN, "%s is closed twice", log->path);
     log->phase = LOG_DELETED;
+    log->close_done = done;
+    log->close_arg = arg;
     log->delete_delay_ms = delay_ms;
     log->submitted_end = log->end;
     log->submitted = log->appended;

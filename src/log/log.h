@@ -97,6 +97,7 @@ struct log_open_options {
     int32_t partition;
     int dir;            /* index in log.dirs */
     bool future;        /* the -future copy of a move */
+    bool created;       /* made in this run: checkpoints found at start are of another one */
     bool always_recover; /* as the metadata log: clean or not, from offset 0 */
     struct log_settings settings;
     void *user;
@@ -109,8 +110,9 @@ void log_open(struct log_store *store, const struct log_open_options *options,
               void (*done)(struct log *log, enum err err, void *user));
 /* Writes out all it holds, cuts files to size, writes indexes and the producer snapshot. The log is freed. */
 void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg);
-/* Renames the directory to `-delete` and removes it after file.delete.delay.ms. What was not durable is dropped. */
-void log_delete(struct log *log, int64_t delay_ms);
+/* Renames the directory to `-delete`, then calls done(), and removes it after delay_ms. What was not durable is dropped.
+ * The log is freed. */
+void log_delete(struct log *log, int64_t delay_ms, void (*done)(enum err err, void *arg), void *arg);
 
 struct log_offsets { /* all of one moment */
     int64_t start, durable_end, end;
@@ -160,6 +162,7 @@ struct log_read {
     size_t size;
     int64_t first_batch_size; /* of the batch at the start; 0: nothing there */
     /* private */
+    struct log_store *store;
     void *holds[LOG_READ_PIECES];
     uint8_t *memory;
     struct work work;

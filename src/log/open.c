@@ -641,7 +641,8 @@ void log_open(struct log_store *store, const struct log_open_options *options,
     load->path = options->future ? mem_printf("%s/%s-%d.%s-future", dir->path, load->topic, (int)options->partition, hex)
                                  : mem_printf("%s/%s-%d", dir->path, load->topic, (int)options->partition);
     load->clean = dir->clean && !options->always_recover;
-    load->checkpoint = inventory_checkpoint(store->options.inventory, options->dir, load->options.topic, options->partition);
+    if (!options->created)
+        load->checkpoint = inventory_checkpoint(store->options.inventory, options->dir, load->options.topic, options->partition);
     load->work = (struct work){.run = load_run, .done = load_done};
     shard_offload(store->shard, &load->work);
 }

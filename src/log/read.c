@@ -310,6 +310,7 @@ static bool read_later(struct log_read *read) {
 
 bool log_read(struct log_read *read) {
     struct log *log = read->log;
+    read->store = log->store;
     read->err = ERR_OK;
     read->piece_count = 0;
     read->size = 0;
@@ -344,7 +345,7 @@ void log_read_release(struct log_read *read) {
         if (read->pieces[i].file)
             file_unref(read->pieces[i].file);
         else if (read->holds[i])
-            tail_block_unref(read->log->store, read->holds[i]);
+            tail_block_unref(read->store, read->holds[i]);
         read->holds[i] = NULL;
     }
     mem_free(read->memory);

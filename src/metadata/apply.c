@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "metadata/image_internal.h"
 #include "protocol/access_control_entry_record.h"
+#include "protocol/batch.h"
 #include "protocol/broker_registration_change_record.h"
 #include "protocol/clear_elr_record.h"
 #include "protocol/client_quota_record.h"
@@ -542,7 +543,7 @@ static enum err apply_typed(struct image *image, uint32_t type, int version, str
     }
 }
 
-enum err image_apply(struct image *image, struct slice record, int64_t offset, int32_t epoch) {
+static enum err apply_one(struct image *image, struct slice record, int64_t offset) {
     arena_reset(&image->scratch);
     struct decoder d = decoder_of(record, &image->scratch);
     uint32_t frame = decode_uvarint(&d), type = decode_uvarint(&d), version = decode_uvarint(&d);
@@ -550,10 +551,78 @@ enum err image_apply(struct image *image, struct slice record, int64_t offset, i
         return ERR_CORRUPT;
     if (frame != 1 || version > INT16_MAX)
         return ERR_UNSUPPORTED;
-    enum err err = apply_typed(image, type, (int)version, &d, record, offset);
+    return apply_typed(image, type, (int)version, &d, record, offset);
+}
+
+/* ---- metadata transactions: records between Begin and End are applied together, or, with Abort, not at all ------------- */
+
+struct held_record { /* in image->held, before its bytes */
+    int64_t offset;
+    uint64_t size;
+};
+
+static void hold_record(struct image *image, struct slice record, int64_t offset) {
+    struct held_record held = {offset, record.size};
+    buf_add(&image->held, &held, sizeof held);
+    buf_add_slice(&image->held, record);
+}
+
+static enum err apply_held(struct image *image) {
+    enum err err = ERR_OK;
+    for (size_t at = 0; at < image->held.size && !err;) {
+        struct held_record held;
+        memcpy(&held, image->held.ptr + at, sizeof held);
+        err = apply_one(image, slice_of(image->held.ptr + at + sizeof held, held.size), held.offset);
+        at += sizeof held + held.size;
+    }
+    return err;
+}
+
+static enum err apply_in_transaction(struct image *image, struct slice record, int64_t offset) {
+    int type = record.size > 1 ? record.ptr[1] : -1; /* types are below 128: one byte */
+    if (type == RECORD_BEGIN_TXN || type == RECORD_END_TXN || type == RECORD_ABORT_TXN) {
+        if ((type == RECORD_BEGIN_TXN) == image->in_transaction)
+            return ERR_CORRUPT;
+        enum err err = type == RECORD_END_TXN ? apply_held(image) : ERR_OK;
+        image->in_transaction = type == RECORD_BEGIN_TXN;
+        buf_deinit(&image->held);
+        return err;
+    }
+    if (!image->in_transaction)
+        return apply_one(image, record, offset);
+    hold_record(image, record, offset);
+    return ERR_OK;
+}
+
+enum err image_apply(struct image *image, struct slice record, int64_t offset, int32_t epoch) {
+    enum err err = apply_in_transaction(image, record, offset);
     if (err)
         return err;
     image->offset = offset;
     image->epoch = epoch;
+    return ERR_OK;
+}
+
+enum err image_replay(struct image *image, struct slice batches) {
+    for (size_t at = 0; at < batches.size; at += batch_size(batches.ptr + at)) {
+        const uint8_t *batch = batches.ptr + at;
+        enum err err = batch_check(slice_of(batch, batches.size - at));
+        if (err)
+            return err;
+        image->offset = batch_last_offset(batch);
+        image->epoch = batch_leader_epoch(batch);
+        if (batch_is_control(batch))
+            continue;
+        struct record_iterator it;
+        struct record record;
+        record_iterator_init(&it, batch, slice_of(batch + BATCH_HEADER_SIZE, batch_size(batch) - BATCH_HEADER_SIZE));
+        while (!(err = record_next(&it, &record))) {
+            err = image_apply(image, record.value, record.offset, batch_leader_epoch(batch));
+            if (err)
+                return err;
+        }
+        if (err != ERR_NOT_FOUND)
+            return err;
+    }
     return ERR_OK;
 }

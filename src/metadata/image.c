@@ -103,6 +103,7 @@ void image_destroy(struct image *image) {
         image_disown(image->features[i].name);
     mem_free(image->features);
     arena_deinit(&image->scratch);
+    buf_deinit(&image->held);
     mem_free(image);
 }
 

@@ -109,6 +109,8 @@ struct image {
     int64_t partition_count;
     const struct image_observer *observer;
     struct arena scratch; /* of one record */
+    bool in_transaction;
+    struct buf held; /* records of the metadata transaction that is open */
 };
 
 struct image *image_create(const struct image_observer *observer);
@@ -117,6 +119,8 @@ void image_destroy(struct image *image);
  * stops a node, since its state would be wrong from there on. CORRUPT: not a record. NOT_FOUND: it speaks of what is not
  * there. */
 enum err image_apply(struct image *image, struct slice record, int64_t offset, int32_t epoch) MUST_USE;
+/* Applies the records of whole batches (uncompressed, as the metadata log's are); control batches are passed over. */
+enum err image_replay(struct image *image, struct slice batches) MUST_USE;
 /* Hands every record of a snapshot of the image to fn, in Kafka's order. */
 void image_write(struct image *image, void (*fn)(void *arg, struct slice record), void *arg);
 

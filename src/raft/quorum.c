@@ -291,7 +291,6 @@ static void after(struct quorum *quorum, struct raft_update update) {
             quorum->leading = true;
             trace_info("raft", "leader", TRACE_INT("epoch", quorum->raft.epoch), TRACE_INT("offset", quorum->raft.epoch_start));
             publish(quorum, SLICE_EMPTY, true);
-            quorum->options.leader(quorum, quorum->raft.epoch, quorum->options.arg);
         }
         read_committed(quorum);
     }

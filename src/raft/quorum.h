@@ -23,10 +23,8 @@ struct quorum_options {
     int64_t idle_interval_ms; /* metadata.max.idle.interval.ms; 0: no NoOpRecords */
     /* Committed records for a shard's image, on that shard: bytes are record batches of magic 2. */
     void (*apply)(struct shard *shard, struct slice batches, void *arg);
-    /* Everything that was committed before the start has been handed to this shard. */
+    /* This node leads, and everything that was committed before has been handed to this shard. */
     void (*caught_up)(struct shard *shard, void *arg);
-    /* On shard 0: this node leads; `bootstrap` are framed records of bootstrap.checkpoint, when the log is new. */
-    void (*leader)(struct quorum *quorum, int32_t epoch, void *arg);
     void (*failed)(struct quorum *quorum, enum err err, void *arg);
     /* The records of a snapshot of shard 0's image, which has everything below the high watermark. */
     void (*write_image)(void (*fn)(void *arg, struct slice record), void *fn_arg, void *arg);

@@ -1,5 +1,6 @@
 /* The blocking-work pool. Works of one lane run one after the other, in order: a work whose lane is busy waits
  * in the queue until the running one is done. */
+#include <signal.h>
 #include "runtime/linux/internal.h"
 
 struct offload {
@@ -39,6 +40,9 @@ static void *work_loop(void *arg) {
     struct offload_thread self = *(struct offload_thread *)arg;
     mem_free(arg);
     struct offload *offload = self.offload;
+    sigset_t all; /* signals are shard 0's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&offload->mutex);
     for (;;) {
         struct work *work = take(offload);

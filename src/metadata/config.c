@@ -1,4 +1,4 @@
-#include "broker/config.h"
+#include "metadata/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/properties.h"
 #include "base/trace.h"
-#include "broker/config_effect.h"
+#include "metadata/config_effect.h"
 #include "metadata/config_check.h"
 
 /* Keys of our own; what Kafka lacks. */

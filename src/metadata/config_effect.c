@@ -1,4 +1,4 @@
-#include "broker/config_effect.h"
+#include "metadata/config_effect.h"
 
 #include <string.h>
 #include "base/mem.h"

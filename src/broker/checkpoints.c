@@ -1,0 +1,194 @@
+#include "broker/checkpoints.h"
+
+#include "base/mem.h"
+#include "base/trace.h"
+#include "broker/shard_call.h"
+#include "log/checkpoint.h"
+
+#define CLEAN_SHUTDOWN_FILE ".kafka_cleanshutdown"
+enum { RECOVERY, START, WATERMARK, KINDS };
+static const char *const names[KINDS] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_LOG_START, CHECKPOINT_HIGH_WATERMARK};
+
+struct dir_text {
+    struct buf lines[KINDS];
+    int count[KINDS];
+};
+struct gather { /* one shard's */
+    struct shard_call call;
+    struct checkpoints *checkpoints;
+    bool last;
+    struct dir_text dirs[LOG_DIRS_MAX];
+};
+struct checkpoints {
+    struct broker *broker;
+    struct timer timer;
+    struct work work;
+    struct dir_text dirs[LOG_DIRS_MAX];
+    int pending;
+    bool busy, last, write_clean;
+    bool clean[LOG_DIRS_MAX];
+    void (*done)(struct broker *broker);
+};
+
+static void gather_done(struct checkpoints *checkpoints);
+
+/* ---- on each shard -------------------------------------------------------------------------------------------------------- */
+
+static void add(struct dir_text *dir, int kind, const struct partition *partition, int64_t offset) {
+    buf_printf(&dir->lines[kind], "%.*s %d %lld\n", SLICE_FMT(partition->topic), (int)partition->index, (long long)offset);
+    dir->count[kind]++;
+}
+
+static void gather_run(struct shard_call *call) {
+    struct gather *gather = container_of(call, struct gather, call);
+    map_each(node, &call->at->partitions) {
+        const struct partition *partition = container_of(node, struct partition, node);
+        if (!partition->log || log_state(partition->log) == ERR_OFFLINE)
+            continue;
+        struct dir_text *dir = &gather->dirs[log_dir_index(partition->log)];
+        struct log_offsets offsets = log_offsets(partition->log);
+        /* A closed log is on the device up to its end. */
+        add(dir, RECOVERY, partition, gather->last ? offsets.end : log_recovery_point(partition->log));
+        if (offsets.start > 0)
+            add(dir, START, partition, offsets.start);
+        add(dir, WATERMARK, partition, gather->last ? offsets.end : offsets.durable_end);
+    }
+    shard_call_return(call);
+}
+
+static void gathered(struct shard_call *call) {
+    struct gather *gather = container_of(call, struct gather, call);
+    struct checkpoints *checkpoints = gather->checkpoints;
+    for (int i = 0; i < LOG_DIRS_MAX; i++)
+        for (int kind = 0; kind < KINDS; kind++) {
+            buf_add_slice(&checkpoints->dirs[i].lines[kind], buf_slice(&gather->dirs[i].lines[kind]));
+            checkpoints->dirs[i].count[kind] += gather->dirs[i].count[kind];
+            buf_deinit(&gather->dirs[i].lines[kind]);
+        }
+    mem_free(gather);
+    if (--checkpoints->pending == 0)
+        gather_done(checkpoints);
+}
+
+static void gather_all(struct checkpoints *checkpoints, bool last) {
+    struct broker *broker = checkpoints->broker;
+    checkpoints->busy = true;
+    checkpoints->last = last;
+    checkpoints->pending = broker->shard_count;
+    for (int i = 0; i < broker->shard_count; i++) {
+        struct gather *gather = mem_new(struct gather);
+        gather->checkpoints = checkpoints;
+        gather->last = last;
+        gather->call = (struct shard_call){.home = &broker->shards[0], .at = &broker->shards[i], .run = gather_run, .back = gathered};
+        shard_call_send(&gather->call);
+    }
+}
+
+/* ---- the files ------------------------------------------------------------------------------------------------------------- */
+
+static enum err write_file(struct fs *fs, const char *dir, const char *name, const struct buf *lines, int count) {
+    struct buf text = {0};
+    char *path = mem_printf("%s/%s", dir, name);
+    buf_printf(&text, "0\n%d\n", count);
+    buf_add_slice(&text, buf_slice(lines));
+    enum err err = fs_write_whole(fs, path, buf_slice(&text));
+    if (err)
+        trace_error("broker", "a checkpoint cannot be written", TRACE_STR("file", path), TRACE_ERR(err));
+    mem_free(path);
+    buf_deinit(&text);
+    return err;
+}
+
+static enum err write_clean_mark(struct fs *fs, const char *dir, int64_t broker_epoch) {
+    struct buf text = {0};
+    char *path = mem_printf("%s/" CLEAN_SHUTDOWN_FILE, dir);
+    buf_printf(&text, "{\"version\":0,\"brokerEpoch\":%lld}", (long long)broker_epoch);
+    enum err err = fs_write_whole(fs, path, buf_slice(&text));
+    mem_free(path);
+    buf_deinit(&text);
+    return err;
+}
+
+static void write_run(struct work *work) {
+    struct checkpoints *checkpoints = container_of(work, struct checkpoints, work);
+    struct broker *broker = checkpoints->broker;
+    struct fs *fs = runtime_fs(broker->runtime);
+    for (int i = 0; i < broker->config->log_dir_count; i++) {
+        const char *dir = broker->config->log_dirs[i];
+        enum err err = uuid_is_zero(broker->dir_ids[i]) || (checkpoints->last && !checkpoints->clean[i]) ? ERR_OFFLINE : ERR_OK;
+        for (int kind = 0; kind < KINDS && !err; kind++)
+            err = write_file(fs, dir, names[kind], &checkpoints->dirs[i].lines[kind], checkpoints->dirs[i].count[kind]);
+        if (!err && checkpoints->last)
+            err = write_clean_mark(fs, dir, broker->broker_epoch);
+    }
+}
+
+static void clear(struct checkpoints *checkpoints) {
+    for (int i = 0; i < LOG_DIRS_MAX; i++)
+        for (int kind = 0; kind < KINDS; kind++) {
+            buf_deinit(&checkpoints->dirs[i].lines[kind]);
+            checkpoints->dirs[i].count[kind] = 0;
+        }
+}
+
+static void written(struct shard *shard, struct work *work) {
+    struct checkpoints *checkpoints = container_of(work, struct checkpoints, work);
+    clear(checkpoints);
+    checkpoints->busy = false;
+    if (checkpoints->done)
+        checkpoints->last ? checkpoints->done(checkpoints->broker) : gather_all(checkpoints, true);
+    else
+        timer_start(shard, &checkpoints->timer,
+                    (uint64_t)broker_config_int(checkpoints->broker->config, "log.flush.offset.checkpoint.interval.ms") * NS_PER_MS);
+}
+
+static void write_all(struct checkpoints *checkpoints) {
+    checkpoints->work = (struct work){.lane = checkpoints, .run = write_run, .done = written};
+    shard_offload(checkpoints->broker->shards[0].shard, &checkpoints->work);
+}
+
+static void gather_done(struct checkpoints *checkpoints) {
+    if (!checkpoints->last) {
+        write_all(checkpoints);
+        return;
+    }
+    void (*done)(struct broker *broker) = checkpoints->done;
+    checkpoints->done = NULL;
+    done(checkpoints->broker);
+}
+
+/* ---- when -------------------------------------------------------------------------------------------------------------------- */
+
+static void due(struct shard *shard, struct timer *timer) {
+    (void)shard;
+    gather_all(container_of(timer, struct checkpoints, timer), false);
+}
+
+struct checkpoints *checkpoints_create(struct broker *broker) {
+    struct checkpoints *checkpoints = mem_new(struct checkpoints);
+    checkpoints->broker = broker;
+    checkpoints->timer.fire = due;
+    timer_start(broker->shards[0].shard, &checkpoints->timer,
+                (uint64_t)broker_config_int(broker->config, "log.flush.offset.checkpoint.interval.ms") * NS_PER_MS);
+    return checkpoints;
+}
+
+void checkpoints_destroy(struct checkpoints *checkpoints) {
+    if (!checkpoints)
+        return;
+    clear(checkpoints);
+    mem_free(checkpoints);
+}
+
+void checkpoints_take_last(struct checkpoints *checkpoints, void (*done)(struct broker *broker)) {
+    timer_stop(checkpoints->broker->shards[0].shard, &checkpoints->timer);
+    checkpoints->done = done;
+    if (!checkpoints->busy)
+        gather_all(checkpoints, true); /* else written() does, when the files of now are whole */
+}
+
+void checkpoints_write_last(struct checkpoints *checkpoints, const bool *clean, void (*done)(struct broker *broker)) {
+    memcpy(checkpoints->clean, clean, sizeof checkpoints->clean);
+    checkpoints->done = done;
+    write_all(checkpoints);
+}

@@ -1,0 +1,447 @@
+#include "broker/conn.h"
+
+#include <stdio.h>
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "broker/connections.h"
+#include "broker/metrics.h"
+
+enum { FREE_REQUESTS_MAX = 256, STALL_NS = 2 * (int)NS_PER_MS };
+
+static void receive(struct conn *conn);
+static void advance(struct conn *conn);
+
+/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+
+static struct request *request_take(struct broker_shard *shard) {
+    if (list_is_empty(&shard->free_requests)) {
+        struct request *request = mem_new(struct request);
+        arena_init(&request->arena, 0);
+        return request;
+    }
+    shard->free_request_count--;
+    return container_of(list_pop_front(&shard->free_requests), struct request, node);
+}
+
+static void request_free(struct broker_shard *shard, struct request *request) {
+    mem_free(request->frame);
+    arena_reset(&request->arena);
+    struct arena arena = request->arena;
+    struct buf head = request->head;
+    if (shard->free_request_count >= FREE_REQUESTS_MAX || head.capacity > 65536) {
+        arena_deinit(&request->arena);
+        buf_deinit(&head);
+        mem_free(request);
+        return;
+    }
+    buf_clear(&head);
+    *request = (struct request){.arena = arena, .head = head};
+    list_push_front(&shard->free_requests, &request->node);
+    shard->free_request_count++;
+}
+
+void conn_free_requests(struct broker_shard *shard) {
+    while (!list_is_empty(&shard->free_requests)) {
+        struct request *request = container_of(list_pop_front(&shard->free_requests), struct request, node);
+        arena_deinit(&request->arena);
+        buf_deinit(&request->head);
+        mem_free(request);
+    }
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------------------------- */
+
+static void drop_requests(struct conn *conn, struct list *requests) {
+    struct list *node;
+    while ((node = list_pop_front(requests))) {
+        struct request *request = container_of(node, struct request, node);
+        if (request->answered)
+            request_free(conn->shard, request);
+        else
+            request->conn = NULL; /* freed when it is answered */
+    }
+}
+
+static void closed(struct shard *shard, void *user) {
+    (void)shard;
+    struct conn *conn = user;
+    conn->gone = true;
+    if (conn->admitting)
+        return;
+    drop_requests(conn, &conn->sending);
+    drop_requests(conn, &conn->requests);
+    if (conn->held)
+        request_free(conn->shard, conn->held);
+    if (conn->admitted)
+        connections_gone(conn);
+    if (conn->buffer != conn->small)
+        mem_free(conn->buffer);
+    mem_free(conn->frame);
+    mem_free(conn->pieces);
+    mem_free((void *)conn->software_name.ptr);
+    mem_free((void *)conn->software_version.ptr);
+    mem_free(conn);
+}
+
+void conn_close(struct conn *conn) {
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    list_remove(&conn->node);
+    list_remove(&conn->stalled);
+    sock_close(conn->sock, closed);
+}
+
+static void close_if_done(struct conn *conn) {
+    if (conn->close_when_answered && !conn->in_work && !conn->held && list_is_empty(&conn->requests) && list_is_empty(&conn->sending))
+        conn_close(conn);
+}
+
+void conn_close_all(struct broker_shard *shard) {
+    list_each(node, &shard->conns) {
+        struct conn *conn = container_of(node, struct conn, node);
+        conn->close_when_answered = true;
+        close_if_done(conn);
+    }
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------------------- */
+
+static void add_pieces(struct conn *conn, const struct request *request, int *count) {
+    int wanted = *count + request->piece_count;
+    if (wanted > conn->piece_capacity) {
+        conn->piece_capacity = wanted < 16 ? 16 : 2 * wanted;
+        conn->pieces = mem_realloc(conn->pieces, sizeof *conn->pieces * (size_t)conn->piece_capacity);
+    }
+    memcpy(conn->pieces + *count, request->pieces, sizeof *conn->pieces * (size_t)request->piece_count);
+    *count = wanted;
+}
+
+static void touch(struct conn *conn) {
+    conn->active_ns = shard_now_ns(conn->shard->shard);
+    list_remove(&conn->node);
+    list_push_back(&conn->shard->conns, &conn->node);
+}
+
+static void sent(struct sock *sock, enum err err);
+
+static void flush(struct turn_hook *hook) {
+    struct conn *conn = container_of(hook, struct conn, flush);
+    int count = 0;
+    if (conn->closing || !list_is_empty(&conn->sending))
+        return;
+    while (!list_is_empty(&conn->requests)) {
+        struct request *request = container_of(conn->requests.next, struct request, node);
+        if (!request->answered)
+            break;
+        bool close = request->close_after;
+        list_remove(&request->node);
+        if (request->silent) {
+            request_free(conn->shard, request);
+        } else {
+            add_pieces(conn, request, &count);
+            list_push_back(&conn->sending, &request->node);
+        }
+        if (close) {
+            conn->close_when_answered = true;
+            drop_requests(conn, &conn->requests);
+            break;
+        }
+    }
+    if (count)
+        sock_send(conn->sock, conn->pieces, count, sent);
+    else
+        close_if_done(conn);
+}
+
+static void sent(struct sock *sock, enum err err) {
+    struct conn *conn = sock_user(sock);
+    struct list *node;
+    while ((node = list_pop_front(&conn->sending))) {
+        struct request *request = container_of(node, struct request, node);
+        metrics_sent(conn->shard, request);
+        request_free(conn->shard, request);
+    }
+    if (conn->closing)
+        return;
+    if (err) {
+        conn_close(conn);
+        return;
+    }
+    touch(conn);
+    flush(&conn->flush);
+    if (!conn->closing)
+        advance(conn);
+}
+
+void conn_answered(struct conn *conn, struct request *request) {
+    struct broker_shard *shard = request->shard;
+    if (--shard->in_work == 0 && shard->on_drained)
+        shard->on_drained(shard);
+    if (!conn) { /* the connection is gone */
+        request_free(shard, request);
+        return;
+    }
+    conn->in_work--;
+    if (request->header.key == API_PRODUCE)
+        conn->produce_in_work--;
+    shard_at_turn_end(shard->shard, &conn->flush);
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------------------ */
+
+static void refuse_frame(struct conn *conn, const char *why, int64_t size) {
+    trace_warn("broker", "connection closed", TRACE_STR("why", why), TRACE_STR("peer", conn->peer), TRACE_INT("size", size));
+    conn->close_when_answered = true;
+    conn->have = 0;
+    close_if_done(conn);
+}
+
+static bool may_dispatch(const struct conn *conn, const struct request *request) {
+    if (!conn->in_work)
+        return list_is_empty(&conn->sending) || request->header.key == API_PRODUCE;
+    return request->header.key == API_PRODUCE && conn->in_work == conn->produce_in_work && conn->in_work < CONN_PRODUCE_MAX;
+}
+
+static void hand_out(struct conn *conn, struct request *request) {
+    list_push_back(&conn->requests, &request->node);
+    conn->in_work++;
+    conn->shard->in_work++;
+    if (request->header.key == API_PRODUCE)
+        conn->produce_in_work++;
+    if (!request_dispatch(request))
+        request_answer_nothing(request, true);
+}
+
+/* The frame is whole. */
+static void take_frame(struct conn *conn) {
+    struct request *request = request_take(conn->shard);
+    request->shard = conn->shard;
+    request->conn = conn;
+    request->frame = conn->frame;
+    request->frame_size = conn->frame_size;
+    request->received_ns = shard_now_ns(conn->shard->shard);
+    conn->frame = NULL;
+    if (!request_read_header(request)) {
+        int key = request->header.key, version = request->header.version;
+        request_free(conn->shard, request);
+        trace_warn("broker", "connection closed", TRACE_STR("why", "no such request here"), TRACE_STR("peer", conn->peer),
+                   TRACE_INT("api", key), TRACE_INT("version", version));
+        conn->close_when_answered = true;
+        conn->have = 0;
+        close_if_done(conn);
+        return;
+    }
+    if (may_dispatch(conn, request))
+        hand_out(conn, request);
+    else
+        conn->held = request;
+}
+
+/* Memory for the whole frame is taken when its header has been read, or fits in what an unknown peer may cost. */
+static bool make_room(struct conn *conn) {
+    if (conn->frame_room == conn->frame_size)
+        return true;
+    struct arena arena = {0};
+    struct decoder d = decoder_of(slice_of(conn->frame, conn->frame_have), &arena);
+    struct api_header header;
+    enum err err = api_header_decode(&d, &header);
+    arena_deinit(&arena);
+    if (err && conn->frame_have < conn->frame_room)
+        return true; /* more of it is on its way */
+    uint8_t *frame = err ? NULL : mem_try_realloc(conn->frame, conn->frame_size);
+    if (!frame) {
+        refuse_frame(conn, err ? "bad request header" : "no memory for a request", (int64_t)conn->frame_size);
+        return false;
+    }
+    conn->frame = frame;
+    conn->frame_room = conn->frame_size;
+    return true;
+}
+
+static bool begin_frame(struct conn *conn) {
+    int32_t size = (int32_t)load_be32(conn->buffer);
+    if (size < 8 || size > conn->shard->broker->request_bytes_max) {
+        refuse_frame(conn, "bad frame size", size);
+        return false;
+    }
+    conn->frame_size = (size_t)size;
+    conn->frame_have = 0;
+    conn->frame_room = conn->frame_size < CONN_HEADER_MAX ? conn->frame_size : CONN_HEADER_MAX;
+    conn->frame = mem_alloc(conn->frame_room);
+    conn->have -= 4;
+    memmove(conn->buffer, conn->buffer + 4, conn->have);
+    return true;
+}
+
+static void fill_frame(struct conn *conn) {
+    size_t size = conn->frame_room - conn->frame_have;
+    if (size > conn->have)
+        size = conn->have;
+    memcpy(conn->frame + conn->frame_have, conn->buffer, size);
+    conn->frame_have += size;
+    conn->have -= size;
+    memmove(conn->buffer, conn->buffer + size, conn->have);
+}
+
+/* Goes on with what is there: the held request, frames in the buffer, then more bytes. */
+static void advance(struct conn *conn) {
+    if (conn->closing || conn->shard->stopping)
+        return;
+    if (conn->held && may_dispatch(conn, conn->held)) {
+        struct request *request = conn->held;
+        conn->held = NULL;
+        hand_out(conn, request);
+    }
+    while (!conn->held && !conn->closing && !conn->close_when_answered) {
+        if (!conn->frame && (conn->have < 4 || !begin_frame(conn)))
+            break;
+        fill_frame(conn);
+        if (!make_room(conn))
+            break;
+        if (conn->have && conn->frame_have < conn->frame_room)
+            continue;
+        if (conn->frame_have < conn->frame_size)
+            break;
+        take_frame(conn);
+    }
+    if (conn->peer_done) {
+        conn->close_when_answered = true;
+        close_if_done(conn);
+    }
+    receive(conn);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------------------------------------- */
+
+static void received(struct sock *sock, enum err err, size_t count) {
+    struct conn *conn = sock_user(sock);
+    conn->receiving = false;
+    if (conn->closing)
+        return;
+    if (err) {
+        conn_close(conn);
+        return;
+    }
+    if (!count) { /* it may still wait for answers */
+        conn->peer_done = true;
+        conn->close_when_answered = true;
+        close_if_done(conn);
+        return;
+    }
+    touch(conn);
+    if (conn->frame && conn->frame_room > CONN_HEADER_MAX)
+        conn->frame_have += count;
+    else
+        conn->have += count;
+    if (conn->buffer == conn->small) {
+        conn->buffer = mem_alloc(CONN_HEADER_MAX);
+        conn->buffer_size = CONN_HEADER_MAX;
+        memcpy(conn->buffer, conn->small, conn->have);
+    }
+    advance(conn);
+}
+
+static bool reads_more(struct conn *conn) {
+    if (conn->receiving || conn->closing || conn->held || conn->close_when_answered || conn->peer_done || conn->shard->stopping)
+        return false;
+    if (conn->in_work > conn->produce_in_work || conn->in_work >= CONN_PRODUCE_MAX)
+        return false; /* muted until the answer is out */
+    return true;
+}
+
+static void receive(struct conn *conn) {
+    if (!reads_more(conn))
+        return;
+    if (log_store_is_full(conn->shard->store)) {
+        list_remove(&conn->stalled);
+        list_push_back(&conn->shard->stalled, &conn->stalled);
+        if (!timer_is_running(&conn->shard->stalled_timer))
+            timer_start(conn->shard->shard, &conn->shard->stalled_timer, STALL_NS);
+        return;
+    }
+    conn->receiving = true;
+    if (conn->frame && conn->frame_room > CONN_HEADER_MAX)
+        sock_recv(conn->sock, conn->frame + conn->frame_have, conn->frame_room - conn->frame_have, received);
+    else
+        sock_recv(conn->sock, conn->buffer + conn->have, conn->buffer_size - conn->have, received);
+}
+
+/* Tails are written out by the device at its own pace; whoever waits for room asks again. */
+static void stalled(struct shard *shard, struct timer *timer) {
+    (void)shard;
+    struct broker_shard *broker_shard = container_of(timer, struct broker_shard, stalled_timer);
+    struct list waiting, *node;
+    list_init(&waiting);
+    list_splice(&waiting, &broker_shard->stalled);
+    while ((node = list_pop_front(&waiting)))
+        receive(container_of(node, struct conn, stalled));
+}
+
+/* ---- idle connections ---------------------------------------------------------------------------------------------------------- */
+
+static void idle(struct shard *shard, struct timer *timer) {
+    struct broker_shard *broker_shard = container_of(timer, struct broker_shard, idle_timer);
+    int64_t max_ms = broker_config_int(broker_shard->broker->config, "connections.max.idle.ms");
+    uint64_t max_ns = (uint64_t)max_ms * NS_PER_MS, now = shard_now_ns(shard), next = max_ns;
+    while (!list_is_empty(&broker_shard->conns)) {
+        struct conn *conn = container_of(broker_shard->conns.next, struct conn, node);
+        uint64_t age = now - conn->active_ns;
+        if (age < max_ns) {
+            next = max_ns - age;
+            break;
+        }
+        trace_debug("broker", "idle connection closed", TRACE_STR("peer", conn->peer));
+        conn_close(conn);
+    }
+    timer_start(shard, timer, next + NS_PER_MS);
+}
+
+void conn_start_timers(struct broker_shard *shard) {
+    shard->idle_timer.fire = idle;
+    shard->stalled_timer.fire = stalled;
+    int64_t max_ms = broker_config_int(shard->broker->config, "connections.max.idle.ms");
+    if (max_ms >= 0)
+        timer_start(shard->shard, &shard->idle_timer, (uint64_t)max_ms * NS_PER_MS);
+}
+
+/* ---- accepting ------------------------------------------------------------------------------------------------------------------ */
+
+static void admitted(struct conn *conn, bool fine) {
+    conn->admitting = false;
+    conn->admitted = fine;
+    if (conn->gone)
+        closed(conn->shard->shard, conn);
+    else if (conn->closing)
+        return;
+    else if (fine)
+        advance(conn);
+    else
+        conn_close(conn);
+}
+
+void conn_accepted(struct shard *shard, struct sock *sock, void *arg) {
+    struct conn *conn = mem_new(struct conn);
+    struct sock_address peer;
+    conn->shard = broker_shard_of(shard);
+    conn->listener = arg;
+    conn->sock = sock;
+    conn->buffer = conn->small;
+    conn->buffer_size = sizeof conn->small;
+    conn->flush.run = flush;
+    conn->active_ns = shard_now_ns(shard);
+    list_init(&conn->requests);
+    list_init(&conn->sending);
+    list_init(&conn->stalled);
+    list_push_back(&conn->shard->conns, &conn->node);
+    sock_set_user(sock, conn);
+    sock_peer(sock, &peer);
+    snprintf(conn->peer, sizeof conn->peer, "%s", peer.text);
+    if (conn->shard->stopping)
+        conn_close(conn);
+    else {
+        conn->admitting = true;
+        connections_admit(conn, admitted);
+    }
+}

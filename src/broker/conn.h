@@ -1,0 +1,54 @@
+/* A client's connection: bytes in, frames out to the dispatcher; answers in order, bytes out.
+ *
+ * One request is in work at a time and the next is read when it is answered, as Kafka does (KIP-219 throttling rests on
+ * it), but for Produce: those behind one another go to the log at once and are answered in order. Memory: at most
+ * CONN_HEADER_MAX bytes before a frame's header has been read whole, then the frame. A peer that does not read its
+ * answers is not read from. */
+#ifndef BROKER_CONN_H
+#define BROKER_CONN_H
+
+#include "broker/broker.h"
+
+enum { CONN_HEADER_MAX = 16384, CONN_PRODUCE_MAX = 64 };
+
+struct conn {
+    struct broker_shard *shard;
+    struct broker_listener *listener;
+    struct sock *sock;
+    struct list node;      /* of the shard's conns */
+    struct list stalled;   /* of the shard's stalled */
+    struct list requests;  /* struct request in order of arrival, not yet sent */
+    struct list sending;   /* whose answers are in the send in work */
+    struct request *held;  /* read; waits until those before it are answered */
+    int in_work;           /* handed out, not answered */
+    int produce_in_work;
+    bool receiving, closing, close_when_answered, peer_done;
+    bool admitting, admitted, gone; /* see connections.h; gone: freed when the admission is answered */
+    uint8_t *buffer;       /* what came and is not yet taken: small[] first, CONN_HEADER_MAX bytes once it speaks */
+    size_t buffer_size, have;
+    uint8_t small[512];
+    uint8_t *frame;        /* being read */
+    size_t frame_size, frame_have, frame_room;
+    struct piece *pieces;
+    int piece_capacity;
+    struct turn_hook flush;
+    uint64_t active_ns;
+    char peer[64];
+    struct slice software_name, software_version; /* ApiVersions (KIP-511); owned */
+};
+
+void conn_accepted(struct shard *shard, struct sock *sock, void *arg); /* arg: struct broker_listener */
+void conn_close(struct conn *conn);
+/* A request of it was answered (request->answered). */
+void conn_answered(struct conn *conn, struct request *request);
+/* Closes those without a request in work, now and as soon as the last is answered. */
+void conn_close_all(struct broker_shard *shard);
+void conn_start_timers(struct broker_shard *shard);
+void conn_free_requests(struct broker_shard *shard);
+
+/* dispatch.c: hands a request, whose frame is whole, to its handler. False: close the connection instead. */
+bool request_dispatch(struct request *request);
+/* Reads the header; false: nothing that may come in on this listener. */
+bool request_read_header(struct request *request);
+
+#endif

@@ -1,0 +1,26 @@
+/* One handler an API. Each decodes its request, answers it once, and is found by dispatch.c. */
+#ifndef BROKER_HANDLERS_HANDLERS_H
+#define BROKER_HANDLERS_HANDLERS_H
+
+#include "broker/broker.h"
+#include "broker/conn.h"
+#include "broker/shard_call.h"
+#include "protocol/errors.h"
+
+request_handler handle_api_versions, handle_metadata, handle_describe_topic_partitions, handle_describe_cluster;
+request_handler handle_produce, handle_fetch, handle_list_offsets, handle_offset_for_leader_epoch, handle_init_producer_id;
+request_handler handle_delete_records, handle_describe_producers;
+request_handler handle_create_topics, handle_delete_topics, handle_create_partitions;
+request_handler handle_describe_configs, handle_incremental_alter_configs, handle_alter_configs, handle_list_config_resources;
+request_handler handle_describe_log_dirs, handle_alter_replica_log_dirs;
+request_handler handle_describe_quorum, handle_update_features;
+request_handler handle_get_telemetry_subscriptions, handle_push_telemetry;
+
+/* What a client may do when nothing forbids it: the bits of KIP-430. */
+enum { TOPIC_OPERATIONS_ALL = 3576, CLUSTER_OPERATIONS_ALL = 8096 };
+/* A broker's endpoint on the listener that a request came in on; NULL: it has none. */
+const struct image_endpoint *broker_endpoint(const struct image_broker *broker, const struct request *request);
+/* Any broker that is up: what clients are told is the controller. -1: none. */
+int32_t random_broker(const struct request *request);
+
+#endif

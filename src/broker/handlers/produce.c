@@ -1,0 +1,263 @@
+/* Produce: the batches of each partition go to the log of the shard that owns it; the answer goes out when all of them
+ * are durable (acks 1 and all alike: with one replica the high watermark is what is on the device). */
+#include "base/mem.h"
+#include "broker/fanout.h"
+#include "broker/handlers/handlers.h"
+#include "broker/metrics.h"
+#include "protocol/batch.h"
+#include "protocol/produce_request.h"
+#include "protocol/produce_response.h"
+
+typedef struct produce_response_partition_produce_response answer_partition;
+
+struct item {
+    struct fanout_item base;
+    struct produce *produce;
+    struct slice bytes;
+    answer_partition *answer;
+    struct partition_waiter waiter;
+    int64_t end_offset; /* durable from here on: done */
+};
+struct produce {
+    struct fanout fanout;
+    struct request *request;
+    struct produce_request message;
+    struct produce_response response;
+    bool failed; /* some partition has an error */
+};
+
+/* ---- on the partition's shard ---------------------------------------------------------------------------------------------- */
+
+static void fail(struct item *item, int16_t code) {
+    item->answer->error_code = code;
+    item->answer->base_offset = -1;
+    fanout_item_done(&item->base);
+}
+
+static void durable(struct partition_waiter *waiter, struct partition *partition) {
+    struct item *item = container_of(waiter, struct item, waiter);
+    if (partition->log && log_durable_end(partition->log) >= item->end_offset) {
+        list_remove(&waiter->node);
+        fanout_item_done(&item->base);
+        return;
+    }
+    enum err err = partition->log ? log_state(partition->log) : partition_check_leader(partition);
+    if (err) {
+        list_remove(&waiter->node);
+        fail(item, err_kafka_code(err));
+    }
+}
+
+/* Errors of which the answer carries where the log starts. */
+static bool tells_start(enum err err) {
+    return err == ERR_BAD_RECORD || err == ERR_OUT_OF_ORDER_SEQUENCE || err == ERR_INVALID_PRODUCER_EPOCH ||
+           err == ERR_INVALID_TXN_STATE || err == ERR_UNKNOWN || err == ERR_BAD_TIMESTAMP;
+}
+
+static void answer_rejected(struct item *item, struct log *log, enum err err, const struct log_append_result *result) {
+    answer_partition *answer = item->answer;
+    if (tells_start(err))
+        answer->log_start_offset = log_offsets(log).start;
+    if (result->validation.error_count) {
+        answer->error_message = slice_str(result->validation.message);
+        answer->record_errors_count = result->validation.error_count;
+        answer->record_errors =
+            arena_array(fanout_arena(&item->base), struct produce_response_batch_index_and_error_message, result->validation.error_count);
+        for (int i = 0; i < result->validation.error_count; i++)
+            answer->record_errors[i] = (struct produce_response_batch_index_and_error_message){
+                result->validation.errors[i].batch_index, slice_str(result->validation.errors[i].message)};
+    }
+    fail(item, err_kafka_code(err));
+}
+
+static void append(struct fanout_item *base, struct partition *partition) {
+    struct item *item = container_of(base, struct item, base);
+    struct broker_shard *shard = fanout_shard(base);
+    enum err err = partition_check_leader(partition);
+    if (err) {
+        fail(item, err_kafka_code(err));
+        return;
+    }
+    struct log_append_result result;
+    struct log *log = partition->log;
+    int32_t count = batch_count(item->bytes.ptr);
+    err = log_append(log, (uint8_t *)item->bytes.ptr, item->bytes.size, APPEND_CLIENT, partition->leader_epoch, fanout_arena(base), &result);
+    if (err) {
+        shard->metrics->failed_produce++;
+        answer_rejected(item, log, err, &result);
+        return;
+    }
+    shard->metrics->bytes_in += item->bytes.size;
+    shard->metrics->messages_in += (uint64_t)count;
+    answer_partition *answer = item->answer;
+    answer->base_offset = result.base_offset;
+    answer->log_append_time_ms = result.append_time_ms;
+    answer->log_start_offset = log_offsets(log).start;
+    item->end_offset = result.last_offset + 1;
+    if (item->produce->message.acks == 0 || log_durable_end(log) >= item->end_offset) {
+        fanout_item_done(base);
+        return;
+    }
+    item->waiter.wake = durable;
+    partition_wait(partition, &item->waiter);
+}
+
+/* ---- on the connection's shard: checks, answer ------------------------------------------------------------------------------- */
+
+static void answer(struct fanout *fanout) {
+    struct produce *produce = container_of(fanout, struct produce, fanout);
+    struct request *request = produce->request;
+    for (int t = 0; t < produce->response.responses_count; t++)
+        for (int p = 0; p < produce->response.responses[t].partition_responses_count; p++) {
+            answer_partition *partition = &produce->response.responses[t].partition_responses[p];
+            produce->failed |= partition->error_code != 0;
+            if (partition->error_code == KAFKA_NOT_LEADER_OR_FOLLOWER) {
+                const struct image_topic *topic = image_find_topic_id(request->shard->image, produce->response.responses[t].topic_id);
+                const struct image_partition *image = image_find_partition(topic, partition->index);
+                if (image)
+                    partition->current_leader = (struct produce_response_leader_id_and_epoch){image->leader, image->leader_epoch};
+            }
+        }
+    if (produce->message.acks == 0)
+        request_answer_nothing(request, produce->failed);
+    else
+        request_answer(request, produce, &produce->response);
+}
+
+/* The first batch of a partition's bytes, as far as its frame tells. */
+enum first_batch { FIRST_OK, FIRST_INCOMPLETE, FIRST_BAD };
+static enum first_batch look_at_first(struct slice bytes, const char **ret_text, struct arena *arena) {
+    if (bytes.size < BATCH_PREFIX_SIZE)
+        return FIRST_INCOMPLETE;
+    int32_t length = batch_length(bytes.ptr);
+    if (length < BATCH_LENGTH_MIN) {
+        *ret_text = arena_printf(arena, "Record size %d is less than the minimum record overhead (14)", (int)length);
+        return FIRST_BAD;
+    }
+    if (bytes.size < 17)
+        return FIRST_INCOMPLETE;
+    int magic = batch_magic(bytes.ptr);
+    if (magic < 0 || magic > 2) {
+        *ret_text = arena_printf(arena, "Invalid magic found in record: %d", magic);
+        return FIRST_BAD;
+    }
+    return bytes.size - BATCH_PREFIX_SIZE < (size_t)length ? FIRST_INCOMPLETE : FIRST_OK;
+}
+
+/* The error of a partition's record set as such; FIRST_OK's one batch is left in *bytes. */
+static int16_t check_records(struct request *request, struct slice *bytes) {
+    const char *text;
+    if (!bytes->ptr || look_at_first(*bytes, &text, &request->arena) != FIRST_OK)
+        return KAFKA_INVALID_RECORD;
+    if (batch_magic(bytes->ptr) != 2)
+        return KAFKA_INVALID_RECORD;
+    size_t size = batch_size(bytes->ptr);
+    if (size < BATCH_HEADER_SIZE)
+        return KAFKA_CORRUPT_MESSAGE;
+    if (request->header.version < 7 && batch_codec(bytes->ptr) == CODEC_ZSTD)
+        return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    struct slice rest = slice_of(bytes->ptr + size, bytes->size - size);
+    switch (look_at_first(rest, &text, &request->arena)) {
+    case FIRST_OK: return KAFKA_INVALID_RECORD; /* exactly one batch a partition (KIP-98) */
+    case FIRST_BAD: return KAFKA_CORRUPT_MESSAGE;
+    case FIRST_INCOMPLETE: break; /* cut off, silently */
+    }
+    bytes->size = size;
+    return 0;
+}
+
+/* A first batch that cannot be framed, or is transactional without a transactional id, fails the whole request. */
+static int16_t check_whole(struct request *request, const struct produce_request *message, const char **ret_text) {
+    *ret_text = NULL;
+    for (int t = 0; t < message->topic_data_count; t++)
+        for (int p = 0; p < message->topic_data[t].partition_data_count; p++) {
+            struct slice bytes = message->topic_data[t].partition_data[p].records.bytes;
+            enum first_batch first = bytes.ptr ? look_at_first(bytes, ret_text, &request->arena) : FIRST_INCOMPLETE;
+            if (first == FIRST_BAD)
+                return KAFKA_CORRUPT_MESSAGE;
+            if (first == FIRST_OK && batch_magic(bytes.ptr) == 2 && batch_size(bytes.ptr) >= BATCH_HEADER_SIZE &&
+                batch_is_transactional(bytes.ptr) && !message->transactional_id.ptr)
+                return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        }
+    return 0;
+}
+
+static bool is_admin_client(const struct request *request) {
+    return slice_eq_str(request->header.client_id, "__admin_client");
+}
+
+static void add_partition(struct produce *produce, const struct image_topic *topic, struct slice name,
+                          const struct produce_request_partition_produce_data *data, answer_partition *out, int16_t topic_error) {
+    struct request *request = produce->request;
+    struct slice bytes = data->records.bytes;
+    produce_response_partition_produce_response_init(out);
+    out->index = data->index;
+    out->base_offset = -1;
+    out->error_message = SLICE_NULL;
+    out->error_code = topic_error;
+    if (!out->error_code && !image_find_partition(topic, data->index))
+        out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!out->error_code)
+        out->error_code = check_records(request, &bytes);
+    if (!out->error_code && (produce->message.acks < -1 || produce->message.acks > 1))
+        out->error_code = KAFKA_INVALID_REQUIRED_ACKS;
+    if (!out->error_code && topic_is_internal(name) && !is_admin_client(request))
+        out->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
+    if (out->error_code)
+        return;
+    struct item *item = arena_zalloc(&request->arena, sizeof *item);
+    item->produce = produce;
+    item->bytes = bytes;
+    item->answer = out;
+    fanout_add(&produce->fanout, &item->base, topic->id, data->index);
+}
+
+static void fail_whole(struct produce *produce, int16_t code, const char *text) {
+    for (int t = 0; t < produce->response.responses_count; t++)
+        for (int p = 0; p < produce->response.responses[t].partition_responses_count; p++) {
+            answer_partition *out = &produce->response.responses[t].partition_responses[p];
+            produce_response_partition_produce_response_init(out);
+            out->index = produce->message.topic_data[t].partition_data[p].index;
+            out->error_code = code;
+            out->base_offset = -1;
+            out->error_message = slice_str(text);
+        }
+    answer(&produce->fanout);
+}
+
+void handle_produce(struct request *request) {
+    struct produce *produce = arena_zalloc(&request->arena, sizeof *produce);
+    produce->request = request;
+    produce->fanout = (struct fanout){.request = request, .visit = append, .done = answer};
+    if (!request_decode(request, produce, &produce->message))
+        return;
+    struct produce_request *message = &produce->message;
+    struct produce_response *response = &produce->response;
+    produce_response_init(response);
+    response->responses_count = message->topic_data_count;
+    response->responses = arena_array(&request->arena, struct produce_response_topic_produce_response, message->topic_data_count);
+    for (int t = 0; t < message->topic_data_count; t++) {
+        struct produce_response_topic_produce_response *out = &response->responses[t];
+        out->name = message->topic_data[t].name;
+        out->topic_id = message->topic_data[t].topic_id;
+        out->partition_responses_count = message->topic_data[t].partition_data_count;
+        out->partition_responses = arena_array(&request->arena, answer_partition, out->partition_responses_count);
+    }
+    const char *text;
+    int16_t whole = check_whole(request, message, &text);
+    if (whole) {
+        fail_whole(produce, whole, text);
+        return;
+    }
+    const struct image *image = request->shard->image;
+    for (int t = 0; t < message->topic_data_count; t++) {
+        const struct produce_request_topic_produce_data *in = &message->topic_data[t];
+        bool by_id = request->header.version >= 13;
+        const struct image_topic *topic = by_id ? image_find_topic_id(image, in->topic_id) : image_find_topic(image, in->name);
+        int16_t error = topic ? 0 : by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+        for (int p = 0; p < in->partition_data_count; p++)
+            add_partition(produce, topic, topic ? topic->name : in->name, &in->partition_data[p],
+                          &response->responses[t].partition_responses[p], error);
+    }
+    fanout_run(&produce->fanout);
+}

@@ -1,0 +1,476 @@
+/* start: every shard replays the metadata log -> opens its partitions \
+ *                 shard 0 leads, registers the node                    > all done: journals of the last run go, ready
+ * stop:  no new requests -> answered -> partitions close -> metadata log closes -> journals go -> checkpoints, mark -> end */
+#include "broker/node.h"
+
+#include <stdio.h>
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "broker/checkpoints.h"
+#include "broker/conn.h"
+#include "broker/connections.h"
+#include "broker/fetch_session.h"
+#include "broker/metrics.h"
+#include "broker/shard_call.h"
+#include "broker/storage.h"
+#include "metadata/config_check.h"
+
+enum { DRAIN_S = 5 };
+
+struct node {
+    struct broker broker;
+    struct checkpoints *checkpoints;
+    struct controller_call registering;
+    struct controller_registration registration;
+    struct uuid dirs[LOG_DIRS_MAX];
+    int shards_opened;
+    bool registered;
+    struct work retire_work;
+    enum err retire_err;
+    /* stopping */
+    int pending;
+    bool stopping, failed, stores_are_stopped;
+    bool clean[LOG_DIRS_MAX];
+};
+
+static struct node *node_of(const struct broker *broker) {
+    return broker->node;
+}
+
+/* ---- something on every shard, then back on shard 0 ------------------------------------------------------------------------- */
+
+struct everywhere {
+    struct shard_call call;
+    struct node *node;
+    void (*run)(struct everywhere *step, struct broker_shard *shard); /* ends with everywhere_done() */
+    void (*done)(struct node *node);
+    enum err err;
+};
+
+static void everywhere_run(struct shard_call *call) {
+    struct everywhere *step = container_of(call, struct everywhere, call);
+    step->run(step, call->at);
+}
+
+static void everywhere_back(struct shard_call *call) {
+    struct everywhere *step = container_of(call, struct everywhere, call);
+    struct node *node = step->node;
+    void (*done)(struct node *node) = step->done;
+    if (step->err)
+        node->failed = true;
+    mem_free(step);
+    if (--node->pending == 0)
+        done(node);
+}
+
+static void everywhere_done(struct everywhere *step, enum err err) {
+    step->err = err;
+    shard_call_return(&step->call);
+}
+
+static void everywhere(struct node *node, void (*run)(struct everywhere *step, struct broker_shard *shard),
+                       void (*done)(struct node *node)) {
+    struct broker *broker = &node->broker;
+    node->pending = broker->shard_count;
+    for (int i = 0; i < broker->shard_count; i++) {
+        struct everywhere *step = mem_new(struct everywhere);
+        step->node = node;
+        step->run = run;
+        step->done = done;
+        step->call = (struct shard_call){
+            .home = &broker->shards[0], .at = &broker->shards[i], .run = everywhere_run, .back = everywhere_back};
+        shard_call_send(&step->call);
+    }
+}
+
+/* ---- stop --------------------------------------------------------------------------------------------------------------------- */
+
+static void stop_now(struct broker *broker) {
+    runtime_stop(broker->runtime);
+}
+
+static void stores_stopped(struct node *node) {
+    node->stores_are_stopped = true;
+    for (int i = 0; i < node->broker.config->log_dir_count; i++)
+        node->clean[i] = !node->failed && !log_store_dir_is_offline(node->broker.shards[0].store, i);
+    checkpoints_write_last(node->checkpoints, node->clean, stop_now);
+}
+
+static void store_stopped(struct log_store *store, void *arg) {
+    (void)store;
+    everywhere_done(arg, ERR_OK);
+}
+static void stop_store(struct everywhere *step, struct broker_shard *shard) {
+    log_store_stop(shard->store, store_stopped, step);
+}
+
+static void quorum_stopped(enum err err, void *arg) {
+    struct node *node = arg;
+    if (err)
+        node->failed = true;
+    everywhere(node, stop_store, stores_stopped);
+}
+
+static void partitions_closed(struct node *node) {
+    quorum_stop(node->broker.quorum, quorum_stopped, node);
+}
+
+static void closed_partitions(struct broker_shard *shard, enum err err) {
+    everywhere_done(shard->step, err);
+}
+static void close_partitions(struct everywhere *step, struct broker_shard *shard) {
+    shard->step = step;
+    partitions_close_all(shard, closed_partitions);
+}
+
+static void last_taken(struct broker *broker) {
+    everywhere(node_of(broker), close_partitions, partitions_closed);
+}
+
+static void drained(struct node *node) {
+    checkpoints_take_last(node->checkpoints, last_taken);
+}
+
+static void shard_drained(struct broker_shard *shard) {
+    shard->on_drained = NULL;
+    timer_stop(shard->shard, &shard->drain_timer);
+    everywhere_done(shard->step, ERR_OK);
+}
+static void drain_over(struct shard *shard, struct timer *timer) {
+    (void)shard;
+    shard_drained(container_of(timer, struct broker_shard, drain_timer));
+}
+
+/* Requests under way are answered, those that wait are told what there is; then the connections close. */
+static void drain(struct everywhere *step, struct broker_shard *shard) {
+    shard->stopping = true;
+    shard->step = step;
+    shard->on_drained = shard_drained;
+    shard->drain_timer.fire = drain_over;
+    timer_start(shard->shard, &shard->drain_timer, DRAIN_S * NS_PER_S);
+    shard->in_work++; /* nothing ends before all were told */
+    while (!list_is_empty(&shard->parked)) {
+        struct parked *parked = container_of(shard->parked.next, struct parked, node);
+        parked->stop(parked);
+    }
+    conn_close_all(shard);
+    if (--shard->in_work == 0)
+        shard_drained(shard);
+}
+
+static void begin_stop(struct node *node) {
+    if (node->stopping)
+        return;
+    node->stopping = true;
+    node->broker.stopping = true;
+    trace_info("broker", "stopping");
+    for (int i = 0; i < node->broker.config->listener_count; i++) {
+        listener_close(node->broker.listeners[i].listener);
+        node->broker.listeners[i].listener = NULL;
+    }
+    if (!node->broker.ready) { /* what was not opened need not be closed: the next start recovers */
+        runtime_stop(node->broker.runtime);
+        return;
+    }
+    everywhere(node, drain, drained);
+}
+
+static void on_signal(struct shard *shard, void *arg) {
+    (void)shard;
+    begin_stop(arg);
+}
+
+/* ---- ready ---------------------------------------------------------------------------------------------------------------------- */
+
+static void serve(struct node *node) {
+    struct broker *broker = &node->broker;
+    if (node->stopping)
+        return;
+    broker->ready = true;
+    node->checkpoints = checkpoints_create(broker);
+    for (int i = 0; i < broker->config->listener_count; i++) {
+        listener_accept(broker->listeners[i].listener);
+        trace_info("broker", "serving", TRACE_SLICE("listener", broker->config->listeners[i].name),
+                   TRACE_STR("host", broker->config->listeners[i].host), TRACE_INT("port", listener_port(broker->listeners[i].listener)),
+                   TRACE_INT("node", broker->config->node_id), TRACE_STR("cluster", broker->cluster_id));
+    }
+}
+
+static void retire_run(struct work *work) {
+    struct node *node = container_of(work, struct node, retire_work);
+    node->retire_err = log_inventory_retire_journals(node->broker.inventory);
+}
+
+static void retired(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct node *node = container_of(work, struct node, retire_work);
+    if (node->retire_err)
+        trace_error("broker", "journals of the last run cannot be removed", TRACE_ERR(node->retire_err));
+    serve(node);
+}
+
+static void all_know(struct node *node) {
+    node->retire_work = (struct work){.run = retire_run, .done = retired};
+    shard_offload(node->broker.shards[0].shard, &node->retire_work);
+}
+
+/* Every shard has applied the registration when this comes, since records went out before it. */
+static void know(struct everywhere *step, struct broker_shard *shard) {
+    partitions_start_retention(shard);
+    everywhere_done(step, ERR_OK);
+}
+
+static void serve_when_ready(struct node *node) {
+    if (node->registered && node->shards_opened == node->broker.shard_count)
+        everywhere(node, know, all_know);
+}
+
+static void count_opened(struct shard_call *call) {
+    struct node *node = node_of(call->at->broker);
+    node->shards_opened++;
+    serve_when_ready(node);
+    shard_call_return(call);
+}
+static void opened_counted(struct shard_call *call) {
+    mem_free(call);
+}
+static void partitions_opened(struct broker_shard *shard) {
+    struct shard_call *call = mem_new(struct shard_call);
+    *call = (struct shard_call){.home = shard, .at = &shard->broker->shards[0], .run = count_opened, .back = opened_counted};
+    shard_call_send(call);
+}
+
+/* ---- the metadata log tells ------------------------------------------------------------------------------------------------------- */
+
+static void apply(struct shard *shard, struct slice batches, void *arg) {
+    struct node *node = arg;
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    enum err err = image_replay(broker_shard->image, batches);
+    if (!err && broker_shard->index == 0)
+        err = controller_replay(node->broker.controller, batches);
+    /* Whoever cannot follow the cluster's state would act on a wrong one. */
+    check(err == ERR_OK, "the metadata log holds a record that this version cannot apply: %s", err_text(err));
+}
+
+static void register_decide(struct controller_call *call, struct decision *decision) {
+    struct node *node = container_of(call, struct node, registering);
+    decide_registration(decision, &node->registration, &node->broker.broker_epoch);
+}
+
+static void registered(struct controller_call *call) {
+    struct node *node = container_of(call, struct node, registering);
+    if (call->err)
+        return;
+    arena_deinit(call->arena);
+    mem_free(call->arena);
+    node->registered = true;
+    serve_when_ready(node);
+}
+
+static void register_node(struct node *node) {
+    struct broker *broker = &node->broker;
+    runtime_secure_random(broker->runtime, &node->registration.incarnation, sizeof node->registration.incarnation);
+    node->registration.dirs = node->dirs;
+    for (int i = 0; i < broker->config->log_dir_count; i++)
+        if (!uuid_is_zero(broker->dir_ids[i]))
+            node->dirs[node->registration.dir_count++] = broker->dir_ids[i];
+    node->registration.clean = log_inventory_dir(broker->inventory, broker->config->metadata_dir)->clean;
+    node->registration.port = listener_port(broker->listeners[0].listener);
+    node->registering = (struct controller_call){.home = broker->shards[0].shard, .arena = mem_new(struct arena),
+                                                 .decide = register_decide, .done = registered};
+    controller_call(broker->controller, &node->registering);
+}
+
+static void caught_up(struct shard *shard, void *arg) {
+    struct node *node = arg;
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    if (broker_shard->index == 0) {
+        controller_lead(node->broker.controller, node->broker.quorum);
+        register_node(node);
+    }
+    partitions_open_all(broker_shard, partitions_opened);
+}
+
+static void quorum_failed(struct quorum *quorum, enum err err, void *arg) {
+    (void)quorum, (void)err;
+    struct node *node = arg;
+    node->failed = true;
+    begin_stop(node);
+}
+
+static void write_image(void (*fn)(void *arg, struct slice record), void *fn_arg, void *arg) {
+    struct node *node = arg;
+    image_write(node->broker.shards[0].image, fn, fn_arg);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------------------------------- */
+
+static enum err start_quorum(struct node *node, struct broker_shard *shard) {
+    const struct broker_config *config = node->broker.config;
+    struct quorum_options options = {
+        .store = shard->store,
+        .dir = config->log_dirs[config->metadata_dir],
+        .dir_index = config->metadata_dir,
+        .node_id = config->node_id,
+        .directory_id = node->broker.dir_ids[config->metadata_dir],
+        .segment_bytes = (int32_t)broker_config_int(config, "metadata.log.segment.bytes"),
+        .segment_ms = broker_config_int(config, "metadata.log.segment.ms"),
+        .snapshot_bytes = broker_config_int(config, "metadata.log.max.record.bytes.between.snapshots"),
+        .snapshot_interval_ms = broker_config_int(config, "metadata.log.max.snapshot.interval.ms"),
+        .idle_interval_ms = broker_config_int(config, "metadata.max.idle.interval.ms"),
+        .apply = apply,
+        .caught_up = caught_up,
+        .failed = quorum_failed,
+        .write_image = write_image,
+        .arg = node,
+    };
+    return quorum_start(shard->shard, &options, &node->broker.quorum);
+}
+
+static void start_shard(struct shard *shard, void *arg) {
+    struct node *node = arg;
+    struct broker *broker = &node->broker;
+    struct broker_shard *self = &broker->shards[shard_index(shard)];
+    struct log_store_options options = {.inventory = broker->inventory,
+                                        .journal_bytes = broker->config->journal_bytes,
+                                        .tail_bytes_max = (size_t)(broker->config->tail_bytes / broker->shard_count),
+                                        .journal_flush = broker->config->journal_flush,
+                                        .on_dir_failed = partitions_dir_failed,
+                                        .arg = self};
+    enum err err = log_store_create(shard, &options, &self->store);
+    if (!err && self->index == 0) {
+        broker->controller = controller_create(shard, broker->config);
+        broker->connections = connections_create(broker);
+        err = start_quorum(node, self);
+    }
+    if (err) {
+        trace_error("broker", "cannot start", TRACE_ERR(err));
+        node->failed = true;
+        runtime_stop(broker->runtime);
+        return;
+    }
+    conn_start_timers(self);
+}
+
+static void make_shards(struct broker *broker) {
+    broker->shard_count = runtime_shard_count(broker->runtime);
+    broker->shards = mem_zalloc(sizeof *broker->shards * (size_t)broker->shard_count);
+    for (int i = 0; i < broker->shard_count; i++) {
+        struct broker_shard *shard = &broker->shards[i];
+        shard->broker = broker;
+        shard->shard = runtime_shard(broker->runtime, i);
+        shard->index = i;
+        list_init(&shard->conns);
+        list_init(&shard->stalled);
+        list_init(&shard->parked);
+        list_init(&shard->waiting_for_producer_ids);
+        list_init(&shard->free_requests);
+        shard->metrics = metrics_create();
+        shard->fetch_sessions = fetch_sessions_create(shard);
+        partitions_init(shard);
+        shard_set_user(shard->shard, shard);
+    }
+}
+
+static enum err open_listeners(struct broker *broker, struct buf *error) {
+    const struct broker_config *config = broker->config;
+    for (int i = 0; i < config->listener_count; i++) {
+        struct broker_listener *listener = &broker->listeners[i];
+        *listener = (struct broker_listener){.broker = broker, .config = &config->listeners[i], .index = i};
+        struct listen_options options = {.host = listener->config->host,
+                                         .port = listener->config->port,
+                                         .backlog = (int)broker_config_int(config, "socket.listen.backlog.size"),
+                                         .send_buffer = (int)broker_config_int(config, "socket.send.buffer.bytes"),
+                                         .receive_buffer = (int)broker_config_int(config, "socket.receive.buffer.bytes")};
+        enum err err = listener_open(broker->runtime, &options, conn_accepted, listener, &listener->listener);
+        if (err) {
+            buf_printf(error, "listener %.*s://%s:%d: %s", SLICE_FMT(listener->config->name), options.host, options.port,
+                       err == ERR_EXISTS ? "the address is in use" : err_text(err));
+            return err;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err prepare(struct broker *broker, struct buf *error) {
+    struct broker_config *config = broker->config;
+    struct meta_properties meta;
+    struct buf unreadable = {0};
+    enum err err = ERR_OK;
+    if (config->embedded && meta_properties_read(runtime_fs(broker->runtime), config->log_dirs[0], &meta, &unreadable) == ERR_NOT_FOUND) {
+        struct storage_format format = {.standalone = true};
+        struct buf text = {0};
+        err = storage_format(broker->runtime, config, &format, &text, error);
+        buf_deinit(&text);
+    }
+    buf_deinit(&unreadable);
+    if (!err)
+        err = storage_open(broker->runtime, config, broker->cluster_id, broker->dir_ids, broker->locks, error);
+    if (!err)
+        err = open_listeners(broker, error);
+    return err;
+}
+
+static void free_shards(struct broker *broker) {
+    for (int i = 0; i < broker->shard_count; i++) {
+        struct broker_shard *shard = &broker->shards[i];
+        if (broker->node->stores_are_stopped)
+            log_store_destroy(shard->store);
+        conn_free_requests(shard);
+        fetch_sessions_destroy(shard->fetch_sessions);
+        partitions_free(shard);
+        mem_free(shard->metrics);
+    }
+    mem_free(broker->shards);
+}
+
+static int run(struct node *node, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services)) {
+    struct broker *broker = &node->broker;
+    struct broker_config *config = broker->config;
+    struct runtime_options options = {.shard_count = config->shards, .backend = config->backend};
+    struct buf error = {0};
+    enum err err = runtime_create(&options, &broker->runtime);
+    if (err) {
+        fprintf(stderr, "myelin: the runtime cannot start: %s\n", err_text(err));
+        return 1;
+    }
+    err = prepare(broker, &error);
+    if (err) {
+        fprintf(stderr, "myelin: %s\n", buf_text(&error));
+        buf_deinit(&error);
+        return 1;
+    }
+    broker->inventory = log_inventory_create(broker->runtime, config->log_dirs, config->log_dir_count);
+    broker->request_bytes_max = broker_config_int(config, "socket.request.max.bytes");
+    broker->fetch_bytes_max = broker_config_int(config, "fetch.max.bytes");
+    broker->node = node;
+    make_shards(broker);
+    void *services = start_services ? start_services(broker) : NULL;
+    trace_info("broker", "starting", TRACE_STR("version", MYELIN_VERSION), TRACE_INT("shards", broker->shard_count),
+               TRACE_STR("runtime", runtime_backend_name(broker->runtime)));
+    runtime_run(broker->runtime, start_shard, on_signal, node);
+    if (services)
+        stop_services(services);
+    trace_info("broker", node->failed ? "stopped after a failure" : "stopped");
+    checkpoints_destroy(node->checkpoints);
+    connections_destroy(broker->connections);
+    controller_destroy(broker->controller);
+    quorum_destroy(broker->quorum);
+    free_shards(broker);
+    log_inventory_destroy(broker->inventory);
+    for (int i = 0; i < LOG_DIRS_MAX; i++)
+        file_unref(broker->locks[i]);
+    runtime_destroy(broker->runtime);
+    buf_deinit(&error);
+    return node->failed ? 1 : 0;
+}
+
+int node_run(struct broker_config *config, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services)) {
+    struct node *node = mem_new(struct node);
+    node->broker.config = config;
+    int code = run(node, start_services, stop_services);
+    mem_free(node);
+    broker_config_free(config);
+    return code;
+}

@@ -1,0 +1,397 @@
+/* The topics of the image become logs on the shard that owns each partition: made, opened, re-led, configured, deleted.
+ *
+ * A topic that is deleted and made again under the same name has the same directory: the new log waits until the old
+ * one's has been renamed, on whichever shard that happens. */
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "broker/broker.h"
+
+enum { OPENING_MAX = 32 };
+
+struct partitions_state {
+    struct image_observer observer;
+    bool live;             /* the image is caught up: changes take effect as they come */
+    struct partition **queue; /* waiting to be opened */
+    int queue_count, queue_next, queue_capacity;
+    int opening, closing;
+    void (*opened)(struct broker_shard *shard);
+    void (*closed)(struct broker_shard *shard, enum err err);
+    enum err close_err;
+    uint64_t removals;     /* directories that were renamed away since the start, on any shard */
+    struct timer retention_timer;
+};
+
+int broker_find_dir(const struct broker *broker, struct uuid dir_id) {
+    for (int i = 0; i < broker->config->log_dir_count; i++)
+        if (!uuid_is_zero(dir_id) && uuid_eq(broker->dir_ids[i], dir_id))
+            return i;
+    return -1;
+}
+
+bool topic_is_internal(struct slice name) {
+    return slice_eq_str(name, "__consumer_offsets") || slice_eq_str(name, "__transaction_state") ||
+           slice_eq_str(name, "__share_group_state");
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------- */
+
+static void on_progress(struct log *log, void *user) {
+    (void)log;
+    partition_wake(user);
+}
+
+/* Where it is on disk; else where the image says; else the directories in turn. */
+static int choose_dir(const struct broker_shard *shard, const struct partition *partition) {
+    const struct broker *broker = shard->broker;
+    if (!partition->created) {
+        int found = log_inventory_find(broker->inventory, partition->topic, partition->index);
+        if (found >= 0)
+            return found;
+    }
+    const struct image_partition *image = image_find_partition(image_find_topic_id(shard->image, partition->topic_id), partition->index);
+    for (int i = 0; image && image->directories && i < image->replica_count; i++)
+        if (image_replicas(image)[i] == broker->config->node_id) {
+            int dir = broker_find_dir(broker, image->directories[i]);
+            if (dir >= 0)
+                return dir;
+        }
+    int count = broker->config->log_dir_count, first = (int)(partition_hash(partition->topic_id, partition->index) % (uint64_t)count);
+    for (int i = 0; i < count; i++)
+        if (!log_store_dir_is_offline(shard->store, (first + i) % count))
+            return (first + i) % count;
+    return first;
+}
+
+static void open_next(struct broker_shard *shard);
+static void queue_open(struct broker_shard *shard, struct partition *partition);
+static void delete_partition(struct partition *partition);
+
+static void opened(struct log *log, enum err err, void *user) {
+    struct partition *partition = user;
+    struct broker_shard *shard = partition->user;
+    struct partitions_state *state = shard->partitions_state;
+    partition->opening = false;
+    partition->log = log;
+    partition->err = err;
+    state->opening--;
+    if (err == ERR_INCONSISTENT_TOPIC_ID && partition->created && partition->removals_seen != state->removals) {
+        partition->err = ERR_AGAIN; /* the directory of its name was renamed away meanwhile */
+        queue_open(shard, partition);
+    } else if (err && err != ERR_INCONSISTENT_TOPIC_ID) {
+        trace_error("broker", "partition is offline", TRACE_SLICE("topic", partition->topic), TRACE_INT("partition", partition->index),
+                    TRACE_ERR(err));
+    }
+    if (log)
+        partition->start_epoch_offset = log_offsets(log).end;
+    if (log && partition->leads)
+        epochs_assign(log_epochs(log), partition->leader_epoch, log_offsets(log).end);
+    if (partition->deleting && log)
+        delete_partition(partition);
+    else
+        partition_wake(partition);
+    open_next(shard);
+}
+
+struct log_open_options partitions_log_options(struct partition *partition, int dir) {
+    struct broker_shard *shard = partition->user;
+    struct log_open_options options = {.topic_id = partition->topic_id,
+                                       .topic = partition->topic,
+                                       .partition = partition->index,
+                                       .dir = dir,
+                                       .created = partition->created,
+                                       .user = partition,
+                                       .on_progress = on_progress};
+    config_log_settings(shard->broker->config, shard->image, partition->topic, &options.settings);
+    return options;
+}
+
+static void open_next(struct broker_shard *shard) {
+    struct partitions_state *state = shard->partitions_state;
+    while (state->queue_next < state->queue_count && state->opening < OPENING_MAX) {
+        struct partition *partition = state->queue[state->queue_next++];
+        state->opening++;
+        partition->opening = true;
+        partition->removals_seen = state->removals;
+        partition->dir_at_open = choose_dir(shard, partition);
+        struct log_open_options options = partitions_log_options(partition, partition->dir_at_open);
+        log_open(shard->store, &options, opened);
+    }
+    if (state->queue_next < state->queue_count || state->opening)
+        return;
+    state->queue_next = state->queue_count = 0;
+    if (state->opened) {
+        void (*done)(struct broker_shard *) = state->opened;
+        state->opened = NULL;
+        done(shard);
+    }
+    if (state->closed)
+        partitions_close_all(shard, state->closed);
+}
+
+static void queue_open(struct broker_shard *shard, struct partition *partition) {
+    struct partitions_state *state = shard->partitions_state;
+    /* One place for each that is being opened too: it may have to come back. */
+    if (state->queue_count + state->opening + 1 >= state->queue_capacity) {
+        state->queue_capacity = 2 * (state->queue_count + state->opening) + 64;
+        state->queue = mem_realloc(state->queue, sizeof *state->queue * (size_t)state->queue_capacity);
+    }
+    state->queue[state->queue_count++] = partition;
+}
+
+/* ---- what the image tells --------------------------------------------------------------------------------------------------- */
+
+static bool is_replica(const struct broker_shard *shard, const struct image_partition *image) {
+    for (int i = 0; i < image->replica_count; i++)
+        if (image_replicas(image)[i] == shard->broker->config->node_id)
+            return true;
+    return false;
+}
+
+static void take_leadership(struct broker_shard *shard, struct partition *partition, const struct image_partition *image) {
+    bool leads = image->leader == shard->broker->config->node_id;
+    bool changed = leads != partition->leads || image->leader_epoch != partition->leader_epoch;
+    partition->leads = leads;
+    partition->leader_epoch = image->leader_epoch;
+    if (changed && partition->log) {
+        partition->start_epoch_offset = log_offsets(partition->log).end;
+        if (leads)
+            epochs_assign(log_epochs(partition->log), partition->leader_epoch, log_offsets(partition->log).end);
+    }
+    if (changed)
+        partition_wake(partition);
+}
+
+static void see_partition(struct broker_shard *shard, const struct image_topic *topic, int32_t index, bool created) {
+    const struct image_partition *image = image_find_partition(topic, index);
+    if (!image || broker_partition_shard(shard->broker, topic->id, index) != shard->index || !is_replica(shard, image))
+        return;
+    struct partition *partition = partition_find(&shard->partitions, topic->id, index);
+    if (!partition) {
+        partition = partition_create(topic->id, topic->name, index);
+        partition->user = shard;
+        partition->created = created;
+        map_insert(&shard->partitions, &partition->node, partition_hash(topic->id, index));
+        queue_open(shard, partition);
+    }
+    take_leadership(shard, partition, image);
+}
+
+static void partition_changed(void *arg, const struct image_topic *topic, int32_t index) {
+    struct broker_shard *shard = arg;
+    if (!shard->partitions_state->live || shard->stopping)
+        return;
+    see_partition(shard, topic, index, true);
+    open_next(shard);
+}
+
+static void topic_removed(void *arg, const struct image_topic *topic) {
+    struct broker_shard *shard = arg;
+    if (!shard->partitions_state->live || shard->stopping)
+        return;
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        struct partition *partition = partition_find(&shard->partitions, topic->id, i);
+        if (partition)
+            delete_partition(partition);
+    }
+}
+
+static void config_changed(void *arg, int8_t type, struct slice name) {
+    struct broker_shard *shard = arg;
+    if (!shard->partitions_state->live)
+        return;
+    map_each(node, &shard->partitions) {
+        struct partition *partition = container_of(node, struct partition, node);
+        if (!partition->log || (type == CONFIG_RESOURCE_TOPIC && !slice_eq(partition->topic, name)))
+            continue;
+        struct log_settings settings;
+        config_log_settings(shard->broker->config, shard->image, partition->topic, &settings);
+        log_set_settings(partition->log, &settings);
+    }
+}
+
+void partitions_init(struct broker_shard *shard) {
+    struct partitions_state *state = mem_new(struct partitions_state);
+    state->observer = (struct image_observer){.topic_removed = topic_removed,
+                                              .partition_changed = partition_changed,
+                                              .config_changed = config_changed,
+                                              .arg = shard};
+    shard->partitions_state = state;
+    shard->image = image_create(&state->observer);
+}
+
+void partitions_free(struct broker_shard *shard) {
+    map_each_safe(node, &shard->partitions)
+        partition_free(container_of(node, struct partition, node));
+    map_deinit(&shard->partitions);
+    mem_free(shard->partitions_state->queue);
+    mem_free(shard->partitions_state);
+    image_destroy(shard->image);
+}
+
+void partitions_open_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard)) {
+    struct partitions_state *state = shard->partitions_state;
+    state->live = true;
+    state->opened = done;
+    map_each(node, &shard->image->topics_by_id) {
+        const struct image_topic *topic = container_of(node, struct image_topic, by_id);
+        for (int32_t i = 0; i < topic->partition_count; i++)
+            see_partition(shard, topic, i, false);
+    }
+    open_next(shard);
+}
+
+/* ---- deleting ------------------------------------------------------------------------------------------------------------------ */
+
+struct removed { /* to every shard: a directory has gone */
+    struct message message;
+    struct slice topic; /* owned */
+    int32_t index;
+};
+
+static void retry_open(struct shard *shard, struct message *message) {
+    struct removed *removed = container_of(message, struct removed, message);
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    broker_shard->partitions_state->removals++;
+    const struct image_topic *topic = image_find_topic(broker_shard->image, removed->topic);
+    struct partition *partition = topic ? partition_find(&broker_shard->partitions, topic->id, removed->index) : NULL;
+    if (partition && !partition->log && !partition->opening && partition->err == ERR_INCONSISTENT_TOPIC_ID && !broker_shard->stopping) {
+        partition->err = ERR_AGAIN;
+        queue_open(broker_shard, partition);
+        open_next(broker_shard);
+    }
+    mem_free((void *)removed->topic.ptr);
+    mem_free(removed);
+}
+
+static void tell_removed(struct broker_shard *shard, const struct partition *partition) {
+    for (int i = 0; i < shard->broker->shard_count; i++) {
+        struct removed *removed = mem_new(struct removed);
+        removed->message.deliver = retry_open;
+        removed->topic = slice_of(mem_strndup((const char *)partition->topic.ptr, partition->topic.size), partition->topic.size);
+        removed->index = partition->index;
+        shard_post(shard->broker->shards[i].shard, &removed->message);
+    }
+}
+
+static void log_deleted(enum err err, void *arg) {
+    struct partition *partition = arg;
+    struct broker_shard *shard = partition->user;
+    (void)err; /* the log has said it */
+    tell_removed(shard, partition);
+    shard->partitions_state->closing--;
+    partition_free(partition);
+    if (shard->partitions_state->closed)
+        partitions_close_all(shard, shard->partitions_state->closed);
+}
+
+static void delete_partition(struct partition *partition) {
+    struct broker_shard *shard = partition->user;
+    if (!partition->deleting) {
+        partition->deleting = true;
+        map_remove(&shard->partitions, &partition->node);
+        partition->err = ERR_NOT_FOUND;
+        partition_wake(partition);
+    }
+    if (partition->opening)
+        return; /* opened() comes back here */
+    struct partitions_state *state = shard->partitions_state;
+    for (int i = state->queue_next; i < state->queue_count; i++)
+        if (state->queue[i] == partition)
+            state->queue[i--] = state->queue[--state->queue_count];
+    if (!partition->log) {
+        partition_free(partition);
+        return;
+    }
+    struct log *log = partition->log;
+    partition->log = NULL;
+    state->closing++;
+    log_delete(log, broker_config_int(shard->broker->config, "log.segment.delete.delay.ms"), log_deleted, partition);
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------------------- */
+
+static void check_closed(struct broker_shard *shard) {
+    struct partitions_state *state = shard->partitions_state;
+    if (state->closing || state->opening || !state->closed)
+        return;
+    void (*done)(struct broker_shard *, enum err) = state->closed;
+    state->closed = NULL;
+    done(shard, state->close_err);
+}
+
+static void log_closed(enum err err, void *arg) {
+    struct broker_shard *shard = arg;
+    struct partitions_state *state = shard->partitions_state;
+    if (err && !state->close_err)
+        state->close_err = err;
+    state->closing--;
+    check_closed(shard);
+}
+
+void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard, enum err err)) {
+    struct partitions_state *state = shard->partitions_state;
+    timer_stop(shard->shard, &state->retention_timer);
+    state->closed = done;
+    state->queue_count = state->queue_next;
+    if (state->opening)
+        return; /* open_next() comes back here */
+    state->closing++; /* so that nothing ends before all have begun */
+    map_each(node, &shard->partitions) {
+        struct partition *partition = container_of(node, struct partition, node);
+        struct log *log = partition->log;
+        partition->log = NULL;
+        partition->err = ERR_OFFLINE;
+        if (!log)
+            continue;
+        state->closing++;
+        log_close(log, log_closed, shard);
+    }
+    state->closing--;
+    check_closed(shard);
+}
+
+/* ---- retention ------------------------------------------------------------------------------------------------------------------- */
+
+static void retain(struct shard *shard, struct timer *timer) {
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    map_each(node, &broker_shard->partitions) {
+        struct partition *partition = container_of(node, struct partition, node);
+        if (partition->log)
+            log_retain(partition->log, partition_high_watermark(partition));
+    }
+    timer_start(shard, timer, (uint64_t)broker_config_int(broker_shard->broker->config, "log.retention.check.interval.ms") * NS_PER_MS);
+}
+
+void partitions_start_retention(struct broker_shard *shard) {
+    struct timer *timer = &shard->partitions_state->retention_timer;
+    timer->fire = retain;
+    timer_start(shard->shard, timer, (uint64_t)broker_config_int(shard->broker->config, "log.initial.task.delay.ms") * NS_PER_MS);
+}
+
+/* ---- directories that fail ----------------------------------------------------------------------------------------------------------- */
+
+struct dir_failed {
+    struct message message;
+    int dir;
+};
+
+static void dir_failed_in(struct shard *shard, struct message *message) {
+    struct dir_failed *failed = container_of(message, struct dir_failed, message);
+    log_store_fail_dir(broker_shard_of(shard)->store, failed->dir);
+    mem_free(failed);
+}
+
+void partitions_dir_failed(struct log_store *store, int dir, void *arg) {
+    (void)store;
+    struct broker_shard *shard = arg;
+    trace_error("broker", "log directory is offline", TRACE_STR("dir", shard->broker->config->log_dirs[dir]));
+    for (int i = 0; i < shard->broker->shard_count; i++) {
+        if (i == shard->index)
+            continue;
+        struct dir_failed *failed = mem_new(struct dir_failed);
+        failed->message.deliver = dir_failed_in;
+        failed->dir = dir;
+        shard_post(shard->broker->shards[i].shard, &failed->message);
+    }
+}
