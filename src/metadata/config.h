@@ -72,6 +72,8 @@ int config_broker_synonyms(const struct broker_config *config, const struct imag
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
 struct slice config_topic_value(const struct broker_config *config, const struct image *image, struct slice topic,
                                 const char *key, struct arena *arena);
+/* What a setting means; NULL: no text. Static storage. */
+const char *config_documentation(const char *name);
 void config_log_settings(const struct broker_config *config, const struct image *image, struct slice topic,
                          struct log_settings *ret_settings);
 
