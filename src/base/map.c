@@ -33,10 +33,14 @@ static void move_some(struct map *map, uint64_t count) {
     }
 }
 
+void map_settle(struct map *map) {
+    move_some(map, UINT64_MAX);
+}
+
 void map_insert(struct map *map, struct map_node *node, uint64_t hash) {
     move_some(map, MOVED_PER_INSERT);
     if (map->count >= map->bucket_count) {
-        move_some(map, UINT64_MAX);
+        map_settle(map);
         map->old_buckets = map->buckets;
         map->old_bucket_count = map->bucket_count;
         map->moved = 0;

@@ -35,9 +35,12 @@ void map_remove(struct map *map, struct map_node *node);
 struct map_node *map_next(const struct map *map, const struct map_node *node);
 
 #define map_each(pos, owner) for (struct map_node *pos = map_next((owner), NULL); pos; pos = map_next((owner), pos))
+/* Ends the growth that is under way: finding the next node then looks at no node before it. */
+void map_settle(struct map *map);
 /* The body may remove and free `pos`. */
 #define map_each_safe(pos, owner)                                                          \
-    for (struct map_node *pos = map_next((owner), NULL), *pos##_next = pos ? map_next((owner), pos) : NULL; pos; \
+    for (struct map_node *pos = (map_settle(owner), map_next((owner), NULL)),              \
+                         *pos##_next = pos ? map_next((owner), pos) : NULL; pos;           \
          pos = pos##_next, pos##_next = pos ? map_next((owner), pos) : NULL)
 
 /* 64-bit hashes; the same in every run, so that simulations repeat. */

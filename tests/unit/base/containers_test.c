@@ -63,6 +63,25 @@ TEST(map_holds_what_was_inserted_through_growth_and_removal) {
     mem_free(items);
 }
 
+/* What is freed on the way is not looked at again, wherever a growth stands. */
+TEST(map_walk_survives_freeing_what_it_gave) {
+    for (int count = 1; count < 300; count++) {
+        struct map map = {0};
+        for (int i = 0; i < count; i++) {
+            struct item *item = mem_new(struct item);
+            item->key = (uint64_t)i;
+            map_insert(&map, &item->node, hash_u64(item->key) & 0xff);
+        }
+        int walked = 0;
+        map_each_safe(pos, &map) {
+            mem_free(container_of(pos, struct item, node));
+            walked++;
+        }
+        EXPECT_INT(walked, count);
+        map_deinit(&map);
+    }
+}
+
 TEST(heap_gives_the_smallest_key_first_and_ties_in_order) {
     enum { COUNT = 500 };
     struct heap heap = {0};
