@@ -1,10 +1,16 @@
-/* The commands of `myelin`: one function each, with what follows the command's name. Each gives the exit status:
- * 0 done, 1 it failed (one line on stderr says why), 2 it was called wrongly (with the usage). */
+/* The commands of `myelin`, a file each, and how one is found and run. A new command is a `const struct command` in
+ * its own file, its declaration here and its row in commands.c; help and completion follow from the table. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+#include "cli/options.h"
 
-int cli_server(int argc, char **argv);
+extern const struct command command_server;
+
+extern const struct command *const cli_commands[];
+extern const int cli_command_count;
+
+/* What `myelin` was called with, behind its name; gives the exit status. */
+int cli_run(int argc, char **argv);
 
 #endif
