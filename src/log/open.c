@@ -1,6 +1,6 @@
 /* Opening a log: what the last run left is read, cut where it is torn, and joined with what its journal holds.
  *
- * 1. Files of unfinished work go: *.deleted, *.cleaned, index files without a segment. *.swap wins over what it replaces.
+ * 1. Files of unfinished work are settled: see leftovers.c.
  * 2. After a clean stop segments are believed; only the batches behind the last index entry of the last one are walked.
  *    Otherwise every segment from the recovery point on is read whole, each CRC checked, cut at the first bad batch,
  *    and its indexes are made anew. What follows a cut segment goes.
@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
+#include "log/leftovers.h"
 #include "log/scan.h"
 
 struct loaded_segment {
@@ -37,6 +38,8 @@ struct load {
     int count, capacity;
     int64_t *snapshots; /* offsets, ascending */
     int snapshot_count, snapshot_capacity;
+    int first_recovered; /* segments from here on were read whole, their transaction indexes are made anew */
+    bool has_txn_indexes;
     int64_t start, end;
     struct producers producers;
     struct epochs epochs;
@@ -46,20 +49,6 @@ struct load {
 };
 
 /* ---- step 1: names ------------------------------------------------------------------------------------------------ */
-
-static bool ends_with(const char *name, const char *suffix) {
-    size_t n = strlen(name), m = strlen(suffix);
-    return n >= m && strcmp(name + n - m, suffix) == 0;
-}
-
-/* NNNNNNNNNNNNNNNNNNNN.suffix; -1 when the name is something else. */
-static int64_t parse_offset(const char *name, const char *suffix) {
-    int64_t offset;
-    if (strlen(name) != 20 + strlen(suffix) || strcmp(name + 20, suffix) != 0 ||
-        !checkpoint_number(slice_of(name, 20), &offset))
-        return -1;
-    return offset;
-}
 
 static enum err unlink_in(struct load *load, const char *name) {
     char *path = mem_printf("%s/%s", load->path, name);
@@ -99,27 +88,36 @@ static void add_segment(struct load *load, int64_t base_offset) {
                                                             .end_offset = base_offset};
 }
 
+static void add_snapshot(struct load *load, int64_t offset) {
+    if (load->snapshot_count == load->snapshot_capacity) {
+        load->snapshot_capacity = load->snapshot_capacity ? load->snapshot_capacity * 2 : 4;
+        load->snapshots = mem_realloc(load->snapshots, sizeof *load->snapshots * (size_t)load->snapshot_capacity);
+    }
+    load->snapshots[load->snapshot_count++] = offset;
+}
+
 static enum err list_files(struct load *load) {
     struct fs_entry *entries;
     int count;
+    bool changed = false;
     enum err err = fs_list(load->fs, load->path, &entries, &count);
+    if (!err)
+        err = leftovers_settle(load->fs, load->path, entries, count, &changed);
+    if (!err && changed) {
+        fs_list_free(entries, count);
+        err = fs_list(load->fs, load->path, &entries, &count);
+    }
     if (err)
         return err;
     for (int i = 0; i < count && !err; i++) {
         const char *name = entries[i].name;
         int64_t offset;
-        if ((ends_with(name, ".deleted") && !ends_with(name, ".checkpoint.deleted")) || ends_with(name, ".cleaned") ||
-            ends_with(name, ".tmp")) {
-            err = unlink_in(load, name);
-        } else if ((offset = parse_offset(name, ".log")) >= 0) {
+        if ((offset = segment_name_offset(name, ".log")) >= 0)
             add_segment(load, offset);
-        } else if ((offset = parse_offset(name, ".snapshot")) >= 0) {
-            if (load->snapshot_count == load->snapshot_capacity) {
-                load->snapshot_capacity = load->snapshot_capacity ? load->snapshot_capacity * 2 : 4;
-                load->snapshots = mem_realloc(load->snapshots, sizeof *load->snapshots * (size_t)load->snapshot_capacity);
-            }
-            load->snapshots[load->snapshot_count++] = offset;
-        }
+        else if ((offset = segment_name_offset(name, ".snapshot")) >= 0)
+            add_snapshot(load, offset);
+        else if (segment_name_offset(name, ".txnindex") >= 0)
+            load->has_txn_indexes = true;
     }
     fs_list_free(entries, count);
     return err; /* fs_list() sorts, and names of 20 digits sort as numbers */
@@ -301,18 +299,20 @@ static enum err load_segments(struct load *load) {
     int64_t point = load->options.always_recover ? 0
                     : load->checkpoint.recovery_point > 0 ? load->checkpoint.recovery_point
                                                           : 0;
-    int first_recovered = load->count;
+    load->first_recovered = load->count;
     if (!load->clean) {
-        first_recovered = 0;
+        load->first_recovered = 0;
         for (int i = 0; i < load->count; i++)
             if (load->segments[i].base_offset <= point)
-                first_recovered = i;
+                load->first_recovered = i;
     }
     enum err err = ERR_OK;
     for (int i = 0; i < load->count && !err; i++) {
         bool cut = false;
-        if (i < first_recovered) {
+        if (i < load->first_recovered) {
             err = trust_segment(load, &load->segments[i], i + 1 == load->count);
+            if (!err)
+                err = read_txn_index(load, &load->segments[i]);
         } else {
             epochs_truncate_end(&load->epochs, load->segments[i].base_offset);
             err = recover_segment(load, &load->segments[i], &cut);
@@ -322,8 +322,6 @@ static enum err load_segments(struct load *load) {
                                                 load->segments[i].max_timestamp_offset, true);
             load->segments[i].sealed = i + 1 < load->count;
         }
-        if (!err)
-            err = read_txn_index(load, &load->segments[i]);
         if (!err && cut) {
             for (int later = i + 1; later < load->count && !err; later++)
                 err = remove_segment_files(load, load->segments[later].base_offset);
@@ -336,6 +334,32 @@ static enum err load_segments(struct load *load) {
 
 /* ---- step 3: the journal -------------------------------------------------------------------------------------------- */
 
+/* Appends the batches of an entry that the segment lacks. An entry holds what a log got in one turn: a write behind may
+ * have brought the first batches of it to the segment, and a crash kept it from the rest. */
+static enum err replay_entry(struct load *load, struct loaded_segment *segment, struct file *file, struct slice bytes,
+                             int64_t *ret_replayed) {
+    for (size_t at = 0; at < bytes.size;) {
+        struct slice rest = slice_of(bytes.ptr + at, bytes.size - at);
+        if (batch_check(rest))
+            return ERR_CORRUPT;
+        size_t size = batch_size(rest.ptr);
+        at += size;
+        if (batch_base_offset(rest.ptr) < load->end)
+            continue;
+        if (batch_base_offset(rest.ptr) > load->end)
+            return ERR_NOT_FOUND;
+        enum err err = file_pwrite(file, rest.ptr, size, segment->size);
+        if (err)
+            return err;
+        note_batch(load, segment, rest.ptr, segment->size, size);
+        segment->size += (int64_t)size;
+        load->end = segment->end_offset;
+        segment->sealed = false;
+        ++*ret_replayed;
+    }
+    return ERR_OK;
+}
+
 static enum err replay_journal(struct load *load) {
     const struct journal_entry *entries;
     int count = inventory_journal_entries(load->store->options.inventory, load->options.dir, load->options.topic_id,
@@ -343,44 +367,23 @@ static enum err replay_journal(struct load *load) {
     if (!count || load->options.future)
         return ERR_OK;
     struct loaded_segment *segment = &load->segments[load->count - 1];
-    struct file *file = NULL;
-    enum err err = ERR_OK;
+    struct file *file;
+    enum err err = open_segment_file(load, segment->base_offset, FILE_READ | FILE_WRITE | FILE_CREATE, &file);
+    if (err)
+        return err;
     int64_t replayed = 0;
     for (int i = 0; i < count && !err; i++) {
-        if (entries[i].base_offset < load->end)
-            continue;
-        if (entries[i].base_offset > load->end) {
-            if (entries[i].base_offset > load->start)
-                trace_error("log", "journal does not continue the log: records between are lost",
-                            TRACE_STR("dir", load->path), TRACE_INT("log end", load->end),
-                            TRACE_INT("entry", entries[i].base_offset));
-            break;
-        }
-        struct slice bytes = entries[i].bytes;
-        if (!file)
-            err = open_segment_file(load, segment->base_offset, FILE_READ | FILE_WRITE | FILE_CREATE, &file);
-        size_t at = 0;
-        while (!err && at < bytes.size) {
-            struct slice rest = slice_of(bytes.ptr + at, bytes.size - at);
-            if (batch_check(rest)) {
-                trace_error("log", "bad batch in the journal", TRACE_STR("dir", load->path),
-                            TRACE_INT("offset", load->end));
-                goto out;
-            }
-            size_t size = batch_size(rest.ptr);
-            err = file_pwrite(file, rest.ptr, size, segment->size);
-            if (!err) {
-                note_batch(load, segment, rest.ptr, segment->size, size);
-                segment->size += (int64_t)size;
-                load->end = segment->end_offset;
-                segment->sealed = false;
-                replayed++;
-            }
-            at += size;
+        err = replay_entry(load, segment, file, entries[i].bytes, &replayed);
+        if (err == ERR_NOT_FOUND) {
+            trace_error("log", "journal does not continue the log: records between are lost", TRACE_STR("dir", load->path),
+                        TRACE_INT("log end", load->end), TRACE_INT("entry", entries[i].base_offset));
+        } else if (err == ERR_CORRUPT) {
+            trace_error("log", "bad batch in the journal", TRACE_STR("dir", load->path), TRACE_INT("offset", load->end));
         }
     }
-out:
-    if (file && !err)
+    if (err == ERR_NOT_FOUND || err == ERR_CORRUPT) /* said; what comes before it is good */
+        err = ERR_OK;
+    if (!err && replayed)
         err = file_sync(file);
     file_unref(file);
     if (replayed)
@@ -444,22 +447,51 @@ static enum err replay_producers(struct load *load, int64_t from) {
     return err;
 }
 
+/* The transaction indexes of recovered segments, whose files nobody had synced. */
+static enum err rewrite_txn_indexes(struct load *load) {
+    enum err err = ERR_OK;
+    for (int i = load->first_recovered; i < load->count && !err; i++) {
+        struct loaded_segment *segment = &load->segments[i];
+        if (segment->aborted.count)
+            err = segment_write_txn_index(load->fs, load->path, segment->base_offset, &segment->aborted);
+        else if (load->has_txn_indexes)
+            err = unlink_offset(load, segment->base_offset, ".txnindex");
+    }
+    return err;
+}
+
+static bool is_segment_base(const struct load *load, int64_t offset) {
+    for (int i = 0; i < load->count; i++)
+        if (load->segments[i].base_offset == offset)
+            return true;
+    return false;
+}
+
 static enum err load_producers(struct load *load) {
+    /* Not above the first recovered segment: its transaction index comes from the replay. */
+    int64_t newest = load->first_recovered < load->count ? load->segments[load->first_recovered].base_offset : load->end;
     int64_t from = load->start;
     for (int i = load->snapshot_count; i-- > 0;) {
         int64_t offset = load->snapshots[i];
-        if (offset > load->end || offset < load->start || read_snapshot(load, offset)) {
+        if (offset > newest || offset < load->start || read_snapshot(load, offset)) {
             enum err err = unlink_offset(load, offset, ".snapshot");
             if (err)
                 return err;
             continue;
         }
         from = offset;
+        for (int old = 0; old < i; old++) /* older ones serve only where a segment begins */
+            if (!is_segment_base(load, load->snapshots[old])) {
+                enum err err = unlink_offset(load, load->snapshots[old], ".snapshot");
+                if (err)
+                    return err;
+            }
         break;
     }
     if (from == load->start && load->clean && !load->snapshot_count)
         return ERR_OK; /* as Kafka: a clean directory without snapshots has no producers */
-    return from < load->end ? replay_producers(load, from) : ERR_OK;
+    enum err err = from < load->end ? replay_producers(load, from) : ERR_OK;
+    return err ? err : rewrite_txn_indexes(load);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */

@@ -259,4 +259,36 @@ TEST(durable_appends_survive_crashes) {
     on(RUNTIME_EPOLL, 1 << 20, crashes);
 }
 
+
+/* What a write behind that was cut short leaves: the segment has the first batches of a journal entry. */
+static void give_segment_part_of_its_entry(void) {
+    char command[256], name[256] = "";
+    snprintf(command, sizeof command, "ls %s/myelin-journal-*", f.dir);
+    FILE *list = popen(command, "r");
+    check(fgets(name, sizeof name, list));
+    pclose(list);
+    name[strcspn(name, "\n")] = 0;
+    static uint8_t bytes[1 << 20];
+    FILE *journal = fopen(name, "r");
+    size_t size = fread(bytes, 1, sizeof bytes, journal);
+    fclose(journal);
+    check(size > 4096 && memcmp(bytes, "MYELINJ1", 8) == 0);
+    const uint8_t *entry = bytes + 56, *batch = entry + 32; /* the first entry of the first group */
+    check(load_be64(entry + 24) == 0 && load_be32(entry + 20) > 2 * batch_size(batch));
+    char path[128];
+    snprintf(path, sizeof path, "%s/topic%d-0/00000000000000000000.log", f.dir, (int)load_be64(entry + 8) - 10);
+    FILE *segment = fopen(path, "w");
+    size_t part = batch_size(batch) + batch_size(batch + batch_size(batch)) + 7; /* two, and the begin of a third */
+    check(fwrite(batch, 1, part, segment) == part);
+    fclose(segment);
+}
+static void partial_entry(void) {
+    crash_run(20, 100);
+    give_segment_part_of_its_entry();
+    run(0, 0, false);
+}
+TEST(a_journal_entry_that_the_segment_has_in_part_is_completed) {
+    on(RUNTIME_EPOLL, 1 << 20, partial_entry);
+}
+
 TEST_MAIN
