@@ -12,14 +12,30 @@ struct removal {
     struct log *log; /* NULL once the files are renamed */
     char *path;
     int64_t base_offset;
+    int64_t active_base; /* of the segment that stays alone and has no file yet; -1: none such */
     bool renamed;
     enum err err;
 };
 
+/* A directory without any segment would begin again at the log start of the checkpoint, which may be old. */
+static enum err make_segment_file(struct removal *removal) {
+    char *path = mem_printf("%s/%020lld.log", removal->path, (long long)removal->active_base);
+    struct file *file;
+    enum err err = fs_open(removal->fs, path, FILE_WRITE | FILE_CREATE, &file);
+    mem_free(path);
+    if (err)
+        return err;
+    file_unref(file);
+    return fs_sync_dir(removal->fs, removal->path);
+}
+
 static void removal_run(struct work *work) {
     static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
     struct removal *removal = container_of(work, struct removal, work);
-    for (int i = 0; i < COUNT_OF(suffixes); i++) {
+    removal->err = ERR_OK;
+    if (!removal->renamed && removal->active_base >= 0)
+        removal->err = make_segment_file(removal);
+    for (int i = 0; i < COUNT_OF(suffixes) && !removal->err; i++) {
         char *from = mem_printf("%s/%020lld%s", removal->path, (long long)removal->base_offset, suffixes[i]);
         char *to = mem_printf("%s.deleted", from);
         enum err err = removal->renamed ? fs_unlink(removal->fs, to) : fs_rename(removal->fs, from, to);
@@ -72,6 +88,8 @@ static void remove_first(struct log *log) {
     removal->log = log;
     removal->path = mem_strdup(log->path);
     removal->base_offset = segment->base_offset;
+    struct segment *last = log_last_segment(log);
+    removal->active_base = log->segment_count == 2 && !last->exists ? last->base_offset : -1;
     removal->work = (struct work){.lane = log, .run = removal_run, .done = removal_renamed};
     log->reads++;
     shard_offload(log->store->shard, &removal->work);
