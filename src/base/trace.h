@@ -4,7 +4,12 @@
  *
  *     trace_warn("journal", "write failed", TRACE_STR("file", path), TRACE_ERR(err));
  *
- * prints   2026-01-02T03:04:05.678Z WARN journal: write failed file=/d/x error="input/output error" */
+ * prints   2026-01-02T03:04:05.678Z WARN journal: write failed file=/d/x error="input/output error"
+ * or       {"time":"2026-01-02T03:04:05.678Z","level":"WARN","part":"journal","event":"write failed","file":...}
+ *
+ * Values may come from anyone: quotes, backslashes, control characters, line ends of any alphabet and bytes that are not
+ * UTF-8 are escaped as JSON escapes them (a stray byte xy as \u00xy), and long values are cut, so that one event stays one
+ * line and a terminal is not written to. */
 #ifndef BASE_TRACE_H
 #define BASE_TRACE_H
 
@@ -22,6 +27,7 @@ struct trace_field {
 struct trace_site { /* one a call in the source; the rate limit's state */
     int64_t window_start_ms;
     uint32_t count, suppressed;
+    uint32_t setup; /* which trace_setup() the rest belongs to */
 };
 
 #define TRACE_INT(k, v) ((struct trace_field){.key = (k), .type = TRACE_FIELD_INT, .number = (int64_t)(v)})
@@ -39,6 +45,7 @@ struct trace_options {
     void *arg;
 };
 void trace_setup(const struct trace_options *options);
+void trace_set_format(enum trace_level level, bool json); /* of those options, these two */
 bool trace_enabled(enum trace_level level);
 void trace_write(struct trace_site *site, enum trace_level level, const char *part, const char *event,
                  const struct trace_field *fields, int field_count);

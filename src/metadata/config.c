@@ -31,21 +31,61 @@ static void set_journal_bytes(struct broker_config *config, struct slice value) 
 static void set_tail_bytes(struct broker_config *config, struct slice value) {
     config->tail_bytes = config_int(value);
 }
-static void set_http(struct broker_config *config, struct slice value) {
-    char *text = (char *)arena_slice(&config->arena, value).ptr;
-    char *colon = strrchr(text, ':');
-    config->http_port = colon ? atoi(colon + 1) : atoi(text);
-    if (colon) {
-        *colon = 0;
-        config->http_host = text;
+/* host:port, port, or none. */
+static bool parse_http(struct slice value, struct slice *ret_host, int *ret_port) {
+    *ret_host = SLICE_LIT("127.0.0.1");
+    *ret_port = -1;
+    if (!value.size || slice_eq_str(value, "none"))
+        return true;
+    const uint8_t *colon = memrchr(value.ptr, ':', value.size);
+    struct slice port = colon ? slice_of(colon + 1, value.size - (size_t)(colon + 1 - value.ptr)) : value;
+    if (colon)
+        *ret_host = slice_of(value.ptr, (size_t)(colon - value.ptr));
+    if (ret_host->size >= 2 && ret_host->ptr[0] == '[' && ret_host->ptr[ret_host->size - 1] == ']')
+        *ret_host = slice_of(ret_host->ptr + 1, ret_host->size - 2);
+    if (!port.size || port.size > 5)
+        return false;
+    *ret_port = 0;
+    for (size_t i = 0; i < port.size; i++) {
+        if (port.ptr[i] < '0' || port.ptr[i] > '9')
+            return false;
+        *ret_port = *ret_port * 10 + (port.ptr[i] - '0');
     }
-    if (!value.size)
-        config->http_port = -1;
+    return *ret_port <= 65535;
+}
+static void set_http(struct broker_config *config, struct slice value) {
+    struct slice host;
+    parse_http(value, &host, &config->http_port);
+    config->http_host = (const char *)arena_slice(&config->arena, host).ptr;
+    config->http_is_set = true;
+}
+static void set_log_format(struct broker_config *config, struct slice value) {
+    config->log_json = slice_eq_str(value, "json");
+}
+static void set_log_level(struct broker_config *config, struct slice value) {
+    config->log_level = slice_eq_str(value, "debug")  ? TRACE_DEBUG
+                        : slice_eq_str(value, "warn")  ? TRACE_WARN
+                        : slice_eq_str(value, "error") ? TRACE_ERROR
+                                                       : TRACE_INFO;
+}
+static void set_topics_max(struct broker_config *config, struct slice value) {
+    config->metrics_topics_max = config_int(value);
+}
+static void set_partitions_max(struct broker_config *config, struct slice value) {
+    config->metrics_partitions_max = config_int(value);
+}
+static void set_client_series_max(struct broker_config *config, struct slice value) {
+    config->metrics_client_series_max = config_int(value);
 }
 static const struct own_def own_defs[] = {
     {{"myelin.http.listener", CONFIG_STRING, "127.0.0.1:9644", "", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_http},
     {{"myelin.journal.bytes", CONFIG_LONG, "134217728", "[8388608,...]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_journal_bytes},
     {{"myelin.journal.flush", CONFIG_BOOLEAN, "true", "", CONFIG_IMPORTANCE_HIGH, NULL}, set_flush},
+    {{"myelin.log.format", CONFIG_STRING, "text", "[text, json]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_format},
+    {{"myelin.log.level", CONFIG_STRING, "info", "[debug, info, warn, error]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_level},
+    {{"myelin.metrics.client.series.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_client_series_max},
+    {{"myelin.metrics.partitions.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_partitions_max},
+    {{"myelin.metrics.topics.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_topics_max},
     {{"myelin.runtime", CONFIG_STRING, "auto", "[auto, io_uring, epoll]", CONFIG_IMPORTANCE_LOW, NULL}, set_runtime},
     {{"myelin.shards", CONFIG_INT, "0", "[0,...,64]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_shards},
     {{"myelin.tail.bytes", CONFIG_LONG, "268435456", "[1048576,...]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_tail_bytes},
@@ -163,6 +203,13 @@ static enum err set_value(struct broker_config *config, struct slice key, struct
     for (int i = 0; !def && i < COUNT_OF(own_defs); i++)
         if (slice_eq_str(key, own_defs[i].def.name)) {
             err = config_check(&own_defs[i].def, value, &reason);
+            struct slice host;
+            int port;
+            if (!err && own_defs[i].set == set_http && !parse_http(value, &host, &port)) {
+                buf_printf(&reason, "Invalid value %.*s for configuration myelin.http.listener: must be host:port, port or none",
+                           SLICE_FMT(value));
+                err = ERR_INVALID;
+            }
             if (!err)
                 own_defs[i].set(config, value);
             own = true;
@@ -293,9 +340,9 @@ enum err broker_config_load(const char *file, const char *const *overrides, int 
     struct broker_config *config = mem_new(struct broker_config);
     config->values = mem_zalloc(sizeof *config->values * (size_t)broker_config_def_count);
     config->embedded = !file;
-    config->http_host = "127.0.0.1";
     for (int i = 0; i < COUNT_OF(own_defs); i++)
         own_defs[i].set(config, slice_str(own_defs[i].def.default_value));
+    config->http_is_set = false;
     enum err err = file ? read_file(config, file, ret_error) : ERR_OK;
     for (int i = 0; !err && i < override_count; i++)
         err = set_override(config, overrides[i], ret_error);
@@ -315,6 +362,7 @@ enum err broker_config_load(const char *file, const char *const *overrides, int 
         broker_config_free(config);
         return err;
     }
+    trace_set_format((enum trace_level)config->log_level, config->log_json);
     for (int i = 0; i < broker_config_def_count; i++) {
         const char *reason = config->values[i] && file ? config_no_effect(broker_config_defs[i].name) : NULL;
         if (reason)

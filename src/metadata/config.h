@@ -33,8 +33,12 @@ struct broker_config {
     enum runtime_backend backend;
     bool journal_flush;
     int64_t journal_bytes, tail_bytes;
-    const char *http_host;
-    int http_port; /* -1: none */
+    const char *http_host; /* "": all addresses */
+    int http_port;   /* -1: none */
+    bool http_is_set; /* it was asked for: a port that is taken stops the start */
+    int64_t metrics_topics_max, metrics_partitions_max, metrics_client_series_max; /* what /metrics shows one by one */
+    int log_level;   /* enum trace_level */
+    bool log_json;
 };
 
 /* `file` NULL: one embedded node. Overrides are "key=value". On failure *ret_error has one line: where, which key, why.
