@@ -40,6 +40,7 @@ struct broker {
     struct broker_listener listeners[LISTENERS_MAX];
     int64_t request_bytes_max; /* socket.request.max.bytes */
     int64_t fetch_bytes_max;   /* fetch.max.bytes */
+    int64_t frames_bytes_max;  /* a shard's part of queued.max.request.bytes; 0: no limit */
     /* shard 0's */
     struct quorum *quorum;
     struct controller *controller;
@@ -61,6 +62,7 @@ struct broker_shard {
     struct list conns;     /* struct conn, the longest idle first */
     struct timer idle_timer, stalled_timer;
     struct list stalled;   /* connections that wait for room in the tails */
+    int64_t frames_bytes;  /* of requests read, or being read, and not yet answered */
     struct list free_requests;
     int free_request_count;
     int64_t next_producer_id, producer_ids_end; /* of the block in use; handlers/init_producer_id.c */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/broker.h"
+#include "broker/connections.h"
 
 enum { OPENING_MAX = 32 };
 
@@ -200,6 +201,8 @@ static void config_changed(void *arg, int8_t type, struct slice name) {
     struct broker_shard *shard = arg;
     if (!shard->partitions_state->live)
         return;
+    if (type == CONFIG_RESOURCE_BROKER && shard->index == 0)
+        connections_configure(shard->broker->connections);
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
         if (!partition->log || (type == CONFIG_RESOURCE_TOPIC && !slice_eq(partition->topic, name)))
@@ -233,6 +236,8 @@ void partitions_open_all(struct broker_shard *shard, void (*done)(struct broker_
     struct partitions_state *state = shard->partitions_state;
     state->live = true;
     state->opened = done;
+    if (shard->index == 0)
+        connections_configure(shard->broker->connections);
     map_each(node, &shard->image->topics_by_id) {
         const struct image_topic *topic = container_of(node, struct image_topic, by_id);
         for (int32_t i = 0; i < topic->partition_count; i++)
