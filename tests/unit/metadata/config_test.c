@@ -289,7 +289,7 @@ TEST(kafkas_checks_across_keys_are_made) {
         {"max.connections.per.ip.overrides=a b:4\n", "host:count"},
         {"cordoned.log.dirs=/nowhere\n", "must be present in log.dirs"},
         {"myelin.shards=65\n", "must be no more than 64"},
-        {"myelin.http.listener=here:there\n", "host:port"},
+        {"myelin.http.listener=here:there\n", "must be host:port"},
         {"myelin.nothing=1\n", "there is no configuration myelin.nothing"},
         {"listener.name.plaintext.max.connections=x\n", "Not a number"},
         {"num.partitions=\\u12\n", "malformed"},
