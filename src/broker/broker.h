@@ -69,6 +69,8 @@ struct broker_shard {
     struct list waiting_for_producer_ids;
     struct fetch_sessions *fetch_sessions;
     struct metrics *metrics;
+    struct list preferred; /* directories asked for in advance; moves.c */
+    int preferred_count;
     struct list parked;    /* struct parked: requests that wait for something to happen */
     int in_work;           /* requests handed out, not answered */
     bool stopping;         /* no new connections or requests */
@@ -108,5 +110,7 @@ void partitions_start_retention(struct broker_shard *shard);
 void partitions_dir_failed(struct log_store *store, int dir, void *arg);
 void partitions_free(struct broker_shard *shard);
 struct log_open_options partitions_log_options(struct partition *partition, int dir);
+/* Another log with the same records serves the partition from now on. */
+void partitions_take_log(struct partition *partition, struct log *log);
 
 #endif

@@ -383,6 +383,7 @@ static void make_shards(struct broker *broker) {
         list_init(&shard->conns);
         list_init(&shard->stalled);
         list_init(&shard->parked);
+        list_init(&shard->preferred);
         list_init(&shard->waiting_for_producer_ids);
         list_init(&shard->free_requests);
         shard->metrics = metrics_create();

@@ -129,15 +129,15 @@ class Server:
         self.process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                              errors="replace", **options)
         self.lines = []
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
 
-    def _read(self, process):
+    def _read(self, process, lines):
         for line in process.stdout:
             with self._changed:
-                self.lines.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
-            self.lines.append(None)
+            lines.append(None)
             self._changed.notify_all()
 
     def wait_for(self, pattern, timeout_s=60, start=0):
@@ -161,6 +161,17 @@ class Server:
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        eventually(self._port_is_free, what="the kernel has closed the killed server's listener")
+
+    def _port_is_free(self):
+        """io_uring's last references to sockets go some time after the process."""
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", self.port))
+                return True
+            except OSError:
+                return False
 
     def stop(self, timeout_s=60):
         """Clean stop; the exit status must be 0 (143 for a JVM)."""
