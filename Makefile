@@ -104,6 +104,13 @@ $(UNIT_SIM_BIN): $(OUT)/%: $(OUT)/%.o $(LIBS) $(RT_SIM)
 .PHONY: unit
 unit: $(UNIT_BIN) $(UNIT_SIM_BIN)
 
+# Values of every message by its field table, for the programs of tests that need some; and the half in C of the
+# comparison with Kafka's encoders.
+TEST_VALUES := $(OUT)/tests/lib/message_values.o
+CODEC_CHECK := $(OUT)/tests/interop/codec/codec_check
+$(CODEC_CHECK): $(CODEC_CHECK).o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
+	$(call link,$(CODEC_CHECK).o $(TEST_VALUES),$(LIBS) $(RT_LINUX))
+
 # tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput and a corpus in tests/fuzz/corpus/NAME/.
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_BIN := $(patsubst %.c,$(OUT)/%,$(FUZZ_SRC))

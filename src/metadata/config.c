@@ -116,18 +116,11 @@ bool broker_config_is_set(const struct broker_config *config, const char *key) {
     return config->values[def - broker_config_defs] != NULL;
 }
 
-static struct slice default_of(const struct config_def *def) {
-    struct slice value = slice_str(def->default_value);
-    if (def->type == CONFIG_LIST && value.size >= 2 && value.ptr[0] == '[') /* the tables show lists in brackets */
-        value = slice_of(value.ptr + 1, value.size - 2);
-    return value;
-}
-
 struct slice broker_config_get(const struct broker_config *config, const char *key) {
     const struct config_def *def = broker_def(slice_str(key));
     check(def, "no broker configuration %s", key);
     const char *value = config->values[def - broker_config_defs];
-    return value ? slice_str(value) : default_of(def);
+    return slice_str(value ? value : def->default_value);
 }
 int64_t broker_config_int(const struct broker_config *config, const char *key) {
     return config_int(broker_config_get(config, key));
@@ -418,7 +411,7 @@ int config_broker_synonyms(const struct broker_config *config, const struct imag
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]) {
     int count = 0;
     add_broker_values(config, image, def, NULL, arena, synonyms, &count);
-    add_synonym(synonyms, &count, def->name, default_of(def), CONFIG_SOURCE_DEFAULT);
+    add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
     return count;
 }
 
@@ -444,11 +437,11 @@ int config_topic_synonyms(const struct broker_config *config, const struct image
     for (int i = 0; def->synonyms && def->synonyms[i]; i++) {
         const struct config_def *broker = broker_def(slice_str(def->synonyms[i]));
         if (broker && broker->default_value)
-            add_synonym(synonyms, &count, broker->name, in_topic_unit(def->name, broker->name, default_of(broker), arena),
+            add_synonym(synonyms, &count, broker->name, in_topic_unit(def->name, broker->name, slice_str(broker->default_value), arena),
                         CONFIG_SOURCE_DEFAULT);
     }
     if (!def->synonyms)
-        add_synonym(synonyms, &count, def->name, default_of(def), CONFIG_SOURCE_DEFAULT);
+        add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
     return count;
 }
 

@@ -241,13 +241,13 @@ def java(main_class, *args, timeout_s=120, ok=True, **options):
     return run(java_command(main_class, *args), timeout_s=timeout_s, ok=ok, **options)
 
 
-def java_compile(source):
-    """Compiles one .java file against Kafka's jars, once; gives the class path to add."""
-    out = os.path.join(CACHE, "classes", os.path.splitext(os.path.basename(source))[0])
+def java_compile(*sources):
+    """Compiles .java files against Kafka's jars, once; gives the class path to add."""
+    out = os.path.join(CACHE, "classes", os.path.splitext(os.path.basename(sources[0]))[0])
     stamp = os.path.join(out, ".stamp")
-    if not os.path.exists(stamp) or os.path.getmtime(stamp) < os.path.getmtime(source):
+    if not os.path.exists(stamp) or os.path.getmtime(stamp) < max(map(os.path.getmtime, sources)):
         os.makedirs(out, exist_ok=True)
-        run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, source], timeout_s=300)
+        run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, *sources], timeout_s=300)
         open(stamp, "w").close()
     return out
 
