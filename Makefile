@@ -35,7 +35,7 @@ WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wvla -Wpointer-arith -Wsh
 CPPFLAGS := -D_GNU_SOURCE -DMYELIN_VERSION='"$(VERSION)"' -Isrc -I$(OUT)/gen -I.
 CFLAGS   := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fno-common -pthread
 LDFLAGS  := $(OPT) -pthread
-LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lcrypto -lm
+LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lm
 
 # --- generated: protocol messages, error codes, configuration keys -------------------------------------
 GEN       := $(OUT)/gen
