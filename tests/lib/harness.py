@@ -9,7 +9,7 @@ loopback with free ports, and the packages of other clients. A suite is an execu
 
     main()
 """
-import atexit, contextlib, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+import atexit, contextlib, fcntl, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MYELIN = os.environ.get("MYELIN", os.path.join(ROOT, "build/myelin"))
@@ -221,7 +221,6 @@ def kafka_classpath():
         if not shutil.which("mvn") or not shutil.which("java"):
             raise Skip("no java or mvn")
         os.makedirs(CACHE, exist_ok=True)
-        import fcntl
         with open(os.path.join(CACHE, "kafka-libs.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(os.path.join(libs, ".complete")):
@@ -232,7 +231,7 @@ def kafka_classpath():
 
 
 def java_command(main_class, *args, heap="256m", classpath=""):
-    path = kafka_classpath() + (":" + classpath if classpath else "")
+    path = (classpath + ":" if classpath else "") + kafka_classpath()
     return ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", path, main_class, *map(str, args)]
 
 
@@ -241,15 +240,30 @@ def java(main_class, *args, timeout_s=120, ok=True, **options):
     return run(java_command(main_class, *args), timeout_s=timeout_s, ok=ok, **options)
 
 
+def cached(name, inputs, make):
+    """A directory in the cache that make(path) fills once, and again when `inputs` (a text) is another."""
+    path = os.path.join(CACHE, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = path + ".made-from"
+        if not os.path.exists(stamp) or open(stamp).read() != inputs:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(stamp)
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path)
+            make(path)
+            with open(stamp, "w") as out:
+                out.write(inputs)
+    return path
+
+
 def java_compile(*sources):
-    """Compiles .java files against Kafka's jars, once; gives the class path to add."""
-    out = os.path.join(CACHE, "classes", os.path.splitext(os.path.basename(sources[0]))[0])
-    stamp = os.path.join(out, ".stamp")
-    if not os.path.exists(stamp) or os.path.getmtime(stamp) < max(map(os.path.getmtime, sources)):
-        os.makedirs(out, exist_ok=True)
-        run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, *sources], timeout_s=300)
-        open(stamp, "w").close()
-    return out
+    """Compiles .java files together against Kafka's jars, once; gives the class path to add."""
+    name = os.path.splitext(os.path.basename(sources[0]))[0]
+    text = "".join(open(source).read() for source in sources)
+    return cached(f"classes/{name}", text,
+                  lambda out: run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, *sources], timeout_s=300))
 
 
 class Kafka(Server):
