@@ -227,6 +227,9 @@ struct piece {
 void sock_send(struct sock *sock, const struct piece *pieces, int count, void (*done)(struct sock *sock, enum err err));
 /* Bytes of the send in work that the peer has not taken yet. */
 size_t sock_send_left(const struct sock *sock);
+/* Hands a connection with nothing in work to another shard, where moved() runs in a later turn; until then nobody may
+ * touch it. */
+void sock_move(struct sock *sock, struct shard *to, void (*moved)(struct sock *sock));
 /* Cancels what is in work (its done() runs with ERR_CANCELED), closes, frees. closed() comes last. */
 void sock_close(struct sock *sock, void (*closed)(struct shard *shard, void *user));
 /* An outgoing connection on this shard. On failure sock is NULL. */

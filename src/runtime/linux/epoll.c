@@ -123,6 +123,9 @@ static void epoll_forget(struct sock *sock) {
         if (ready->sock == sock)
             ready->sock = NULL;
     }
+    if (sock->registered)
+        epoll_ctl(epoll_of(sock->shard)->fd, EPOLL_CTL_DEL, sock->fd, NULL);
+    sock->registered = false;
 }
 
 /* --- files --- */

@@ -40,6 +40,9 @@ struct sock {
     void (*connect_done)(struct shard *shard, struct sock *sock, enum err err, void *arg);
     void *connect_arg;
 
+    struct message move; /* old shard -> new shard */
+    void (*moved)(struct sock *sock);
+
     bool closing;
     void (*closed)(struct shard *shard, void *user);
 
@@ -58,7 +61,7 @@ struct backend {
     void (*recv)(struct sock *sock);       /* ends in sock_recv_finished() */
     void (*wait_write)(struct sock *sock); /* ends in sock_writable() */
     void (*cancel)(struct sock *sock);     /* makes what it holds end soon; may end it at once */
-    void (*forget)(struct sock *sock);     /* before its descriptor is closed */
+    void (*forget)(struct sock *sock);     /* before its descriptor is closed, or moves */
 };
 extern const struct backend backend_uring, backend_epoll;
 

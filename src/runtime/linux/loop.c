@@ -229,13 +229,21 @@ static int64_t time_to_wait(struct shard *shard) {
     return node->key > now ? (int64_t)(node->key - now) : 0;
 }
 
+/* Turns that follow at once upon another go without the kernel: what they submit goes along with the next wait. The
+ * limit keeps I/O coming in while there is always something to do. */
+#define TURNS_WITHOUT_WAIT 4
+
 static void turn(struct shard *shard) {
     shard->runtime->backend->wait(shard, time_to_wait(shard));
     atomic_store_explicit(&shard->sleeping, false, memory_order_relaxed);
     deliver_messages(shard);
     fire_timers(shard);
-    run_deferred(shard);
-    run_hooks(shard);
+    for (int i = 0; i < TURNS_WITHOUT_WAIT; i++) {
+        run_deferred(shard);
+        run_hooks(shard);
+        if (list_is_empty(&shard->deferred) && list_is_empty(&shard->turn_hooks))
+            break;
+    }
 }
 
 static void woken(struct shard *shard, struct watch *watch) {

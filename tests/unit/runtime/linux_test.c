@@ -245,13 +245,14 @@ struct peer {
     size_t in_size;
     uint8_t chunk[CHUNK];
     struct piece chunk_piece;
+    int shard, sends; /* of a server */
 };
 static struct listener *listener;
-static atomic_int accepted_on[2], clients_done, peers_closed;
+static atomic_int accepted_on[2], clients_done, peers_closed, moves;
 static struct file *piece_file;
 
 static void reset_echo(void) {
-    accepted_on[0] = accepted_on[1] = clients_done = peers_closed = 0;
+    accepted_on[0] = accepted_on[1] = clients_done = peers_closed = moves = 0;
 }
 static void peer_closed(struct shard *shard, void *user) {
     struct peer *peer = user;
@@ -262,10 +263,20 @@ static void peer_closed(struct shard *shard, void *user) {
         runtime_stop(shard_runtime(shard));
 }
 static void server_received(struct sock *sock, enum err err, size_t count);
+static void server_moved(struct sock *sock) {
+    struct peer *peer = sock_user(sock);
+    atomic_fetch_add(&moves, 1);
+    sock_recv(sock, peer->chunk, CHUNK, server_received);
+}
 static void server_sent(struct sock *sock, enum err err) {
     struct peer *peer = sock_user(sock);
     if (err)
         return;
+    if (++peer->sends % 3 == 0) { /* to the other shard, and back, and so on */
+        peer->shard = (peer->shard + 1) % 2;
+        sock_move(sock, runtime_shard(runtime, peer->shard), server_moved);
+        return;
+    }
     sock_recv(sock, peer->chunk, CHUNK, server_received);
 }
 static void server_received(struct sock *sock, enum err err, size_t count) {
@@ -285,8 +296,10 @@ static void accepted(struct shard *shard, struct sock *sock, void *arg) {
     struct sock_address address;
     sock_peer(sock, &address);
     check(strcmp(address.text, "127.0.0.1") == 0);
-    sock_set_user(sock, mem_new(struct peer));
-    sock_recv(sock, ((struct peer *)sock_user(sock))->chunk, CHUNK, server_received);
+    struct peer *peer = mem_new(struct peer);
+    peer->shard = shard_index(shard);
+    sock_set_user(sock, peer);
+    sock_recv(sock, peer->chunk, CHUNK, server_received);
 }
 static void client_received(struct sock *sock, enum err err, size_t count) {
     struct peer *peer = sock_user(sock);
@@ -333,8 +346,9 @@ static void start_echo(struct shard *shard, void *arg) {
 static void expect_echoed(void) {
     EXPECT(clients_done == CLIENTS);
     EXPECT_INT(accepted_on[0], CLIENTS / 2); /* spread in turn */
+    EXPECT(moves >= CLIENTS * (ECHO_BYTES / CHUNK / 3)); /* on the way from shard to shard nothing is lost */
 }
-TEST(sockets_echo_memory_and_file_pieces_with_back_pressure) {
+TEST(sockets_echo_memory_and_file_pieces_with_back_pressure_and_move) {
     char path[64];
     snprintf(path, sizeof path, "%s/pieces", dir);
     struct runtime *r;
