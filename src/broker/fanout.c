@@ -1,6 +1,7 @@
 #include "broker/fanout.h"
 
 #include "base/check.h"
+#include "broker/conn.h"
 
 struct fanout_part { /* the items that live on one shard */
     struct shard_call call;
@@ -56,8 +57,22 @@ void fanout_add(struct fanout *fanout, struct fanout_item *item, struct uuid top
     part->left++;
 }
 
+/* Tells the connection whether one shard has all that the request is about. */
+static void note_owner(const struct fanout *fanout, int shard_count) {
+    if (!fanout->request->conn || !fanout->parts)
+        return;
+    int owner = -1, owners = 0;
+    for (int i = 0; i < shard_count; i++)
+        if (fanout->parts[i]) {
+            owner = i;
+            owners++;
+        }
+    conn_note_owner(fanout->request->conn, owners == 1 ? owner : -1);
+}
+
 void fanout_run(struct fanout *fanout) {
     int count = fanout->request->shard->broker->shard_count;
+    note_owner(fanout, count);
     fanout->pending = 1; /* so that it does not end before all were sent */
     for (int i = 0; fanout->parts && i < count; i++)
         fanout->pending += fanout->parts[i] != NULL;
