@@ -47,12 +47,7 @@ void record_iterator_init(struct record_iterator *it, const uint8_t *batch, stru
     };
 }
 
-/* Signed varints; false when the bytes end or it is too long. */
-static bool read_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret) {
-    if (*ptr < end && !(**ptr & 0x80)) { /* one byte: nearly all */
-        *ret = zigzag_decode32(*(*ptr)++);
-        return true;
-    }
+static bool read_long_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret) {
     uint32_t u;
     int size = varint_read_u32(*ptr, end, &u);
     *ptr += size;
@@ -60,7 +55,30 @@ static bool read_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret) {
     return size > 0;
 }
 
-static bool read_long(const uint8_t **ptr, const uint8_t *end, int64_t *ret) {
+/* Signed varints; false when the bytes end or it is too long. Every record that a producer sends is framed by these: the
+ * usual one and two bytes are read in line. */
+static inline __attribute__((always_inline)) bool read_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret) {
+    const uint8_t *p = *ptr;
+    if (__builtin_expect(end - p < 2, 0))
+        return read_long_int(ptr, end, ret);
+    if (!(p[0] & 0x80)) {
+        *ret = zigzag_decode32(p[0]);
+        *ptr = p + 1;
+        return true;
+    }
+    if (!(p[1] & 0x80)) {
+        *ret = zigzag_decode32((p[0] & 0x7fu) | (uint32_t)p[1] << 7);
+        *ptr = p + 2;
+        return true;
+    }
+    return read_long_int(ptr, end, ret);
+}
+
+static inline __attribute__((always_inline)) bool read_long(const uint8_t **ptr, const uint8_t *end, int64_t *ret) {
+    if (*ptr < end && !(**ptr & 0x80)) {
+        *ret = zigzag_decode64(*(*ptr)++);
+        return true;
+    }
     uint64_t u;
     int size = varint_read_u64(*ptr, end, &u);
     *ptr += size;
@@ -68,7 +86,7 @@ static bool read_long(const uint8_t **ptr, const uint8_t *end, int64_t *ret) {
     return size > 0;
 }
 
-static bool read_bytes(const uint8_t **ptr, const uint8_t *end, struct slice *ret) {
+static inline __attribute__((always_inline)) bool read_bytes(const uint8_t **ptr, const uint8_t *end, struct slice *ret) {
     int32_t size;
     if (!read_int(ptr, end, &size))
         return false;

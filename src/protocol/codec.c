@@ -1,8 +1,6 @@
 #include "protocol/codec.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 uint32_t decode_uvarint(struct decoder *d) {
     uint32_t x = 0;
@@ -148,17 +146,15 @@ void json_add_string(struct buf *buf, struct slice s) {
         buf_add_str(buf, "null");
         return;
     }
-    buf_reserve(buf, s.size + 2);
     buf_add_byte(buf, '"');
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.ptr[i];
-        if (c < 0x20) {
-            buf_printf(buf, "\\u%04x", c);
-            continue;
-        }
         if (c == '"' || c == '\\')
-            buf_add_byte(buf, '\\');
-        buf_add_byte(buf, c);
+            buf_printf(buf, "\\%c", c);
+        else if (c < 0x20)
+            buf_printf(buf, "\\u%04x", c);
+        else
+            buf_add_byte(buf, c);
     }
     buf_add_byte(buf, '"');
 }
@@ -168,13 +164,10 @@ void json_add_bytes(struct buf *buf, struct slice s) {
         buf_add_str(buf, "null");
         return;
     }
-    uint8_t *at = buf_extend(buf, 2 * s.size + 2);
-    *at++ = '"';
-    for (size_t i = 0; i < s.size; i++) {
-        *at++ = (uint8_t)"0123456789abcdef"[s.ptr[i] >> 4];
-        *at++ = (uint8_t)"0123456789abcdef"[s.ptr[i] & 15];
-    }
-    *at = '"';
+    buf_add_byte(buf, '"');
+    for (size_t i = 0; i < s.size; i++)
+        buf_printf(buf, "%02x", s.ptr[i]);
+    buf_add_byte(buf, '"');
 }
 
 void json_add_uuid(struct buf *buf, struct uuid u) {
@@ -183,13 +176,8 @@ void json_add_uuid(struct buf *buf, struct uuid u) {
 }
 
 void json_add_float64(struct buf *buf, double x) {
-    char text[32];
-    int digits = 15;
-    do /* the fewest that read back as the same number */
-        snprintf(text, sizeof text, "%.*g", digits, x);
-    while (strtod(text, NULL) != x && ++digits <= 17);
     if (isfinite(x))
-        buf_add_str(buf, text);
+        buf_printf(buf, "%.17g", x);
     else
         buf_add_str(buf, isnan(x) ? "\"NaN\"" : x > 0 ? "\"Infinity\"" : "\"-Infinity\"");
 }
