@@ -35,7 +35,7 @@ WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wvla -Wpointer-arith -Wsh
 CPPFLAGS := -D_GNU_SOURCE -DMYELIN_VERSION='"$(VERSION)"' -Isrc -I$(OUT)/gen -I.
 CFLAGS   := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fno-common -pthread
 LDFLAGS  := $(OPT) -pthread
-LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lm
+LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lcrypto -lm
 
 # --- generated: protocol messages, error codes, configuration keys -------------------------------------
 GEN       := $(OUT)/gen
@@ -104,13 +104,6 @@ $(UNIT_SIM_BIN): $(OUT)/%: $(OUT)/%.o $(LIBS) $(RT_SIM)
 .PHONY: unit
 unit: $(UNIT_BIN) $(UNIT_SIM_BIN)
 
-# Values of every message by its field table, for the programs of tests that need some; and the half in C of the
-# comparison with Kafka's encoders.
-TEST_VALUES := $(OUT)/tests/lib/message_values.o
-CODEC_CHECK := $(OUT)/tests/interop/codec/codec_check
-$(CODEC_CHECK): $(CODEC_CHECK).o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
-	$(call link,$(CODEC_CHECK).o $(TEST_VALUES),$(LIBS) $(RT_LINUX))
-
 # tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput and a corpus in tests/fuzz/corpus/NAME/.
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
 FUZZ_BIN := $(patsubst %.c,$(OUT)/%,$(FUZZ_SRC))
@@ -118,6 +111,12 @@ $(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(LIBS) $(RT_LINUX)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(LIBS) $(RT_LINUX) -Wl,--end-group $(LDLIBS)
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_BIN)
+
+# The load generator and the floors are instruments: built plainly, on their own.
+BENCH_BIN := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
+build/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -msse4.2 -pthread -o $@ $< -luring
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
@@ -138,7 +137,7 @@ sim:
 fuzz: bootstrap
 	@tests/fuzz/run $(FUZZ_SECONDS)
 bench: bootstrap
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(BENCH_BIN)
 	@bench/run
 soak: bootstrap
 	@tests/soak

@@ -6,9 +6,6 @@
 #include "cli/options.h"
 
 extern const struct command command_server;
-extern const struct command command_topic;
-extern const struct command command_config;
-extern const struct command command_cluster;
 
 extern const struct command *const cli_commands[];
 extern const int cli_command_count;

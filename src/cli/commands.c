@@ -15,9 +15,6 @@ static const struct command command_help_of = {
 
 const struct command *const cli_commands[] = {
     &command_server,
-    &command_topic,
-    &command_config,
-    &command_cluster,
     &command_help_of,
 };
 const int cli_command_count = COUNT_OF(cli_commands);
