@@ -176,7 +176,7 @@ static void begin_stop(struct node *node) {
     everywhere(node, drain, drained);
 }
 
-static void on_signal(struct shard *shard, void *arg) {
+void node_stop(struct shard *shard, void *arg) {
     (void)shard;
     begin_stop(arg);
 }
@@ -328,7 +328,7 @@ static enum err start_quorum(struct node *node, struct broker_shard *shard) {
     return quorum_start(shard->shard, &options, &node->broker.quorum);
 }
 
-static void start_shard(struct shard *shard, void *arg) {
+void node_start(struct shard *shard, void *arg) {
     struct node *node = arg;
     struct broker *broker = &node->broker;
     struct broker_shard *self = &broker->shards[shard_index(shard)];
@@ -425,34 +425,31 @@ static void free_shards(struct broker *broker) {
     mem_free(broker->shards);
 }
 
-static int run(struct node *node, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services)) {
+/* ---- the whole --------------------------------------------------------------------------------------------------------------------- */
+
+struct node *node_create(struct runtime *runtime, struct broker_config *config, struct buf *ret_error) {
+    struct node *node = mem_new(struct node);
     struct broker *broker = &node->broker;
-    struct broker_config *config = broker->config;
-    struct runtime_options options = {.shard_count = config->shards, .backend = config->backend};
-    struct buf error = {0};
-    enum err err = runtime_create(&options, &broker->runtime);
-    if (err) {
-        fprintf(stderr, "myelin: the runtime cannot start: %s\n", err_text(err));
-        return 1;
+    broker->config = config;
+    broker->runtime = runtime;
+    if (prepare(broker, ret_error)) {
+        mem_free(node);
+        return NULL;
     }
-    err = prepare(broker, &error);
-    if (err) {
-        fprintf(stderr, "myelin: %s\n", buf_text(&error));
-        buf_deinit(&error);
-        return 1;
-    }
-    broker->inventory = log_inventory_create(broker->runtime, config->log_dirs, config->log_dir_count);
+    broker->inventory = log_inventory_create(runtime, config->log_dirs, config->log_dir_count);
     broker->request_bytes_max = broker_config_int(config, "socket.request.max.bytes");
     broker->fetch_bytes_max = broker_config_int(config, "fetch.max.bytes");
     broker->node = node;
     make_shards(broker);
-    void *services = start_services ? start_services(broker) : NULL;
     trace_info("broker", "starting", TRACE_STR("version", MYELIN_VERSION), TRACE_INT("shards", broker->shard_count),
-               TRACE_STR("runtime", runtime_backend_name(broker->runtime)));
-    runtime_run(broker->runtime, start_shard, on_signal, node);
-    if (services)
-        stop_services(services);
-    trace_info("broker", node->failed ? "stopped after a failure" : "stopped");
+               TRACE_STR("runtime", runtime_backend_name(runtime)));
+    return node;
+}
+
+bool node_destroy(struct node *node) {
+    struct broker *broker = &node->broker;
+    bool clean = !node->failed;
+    trace_info("broker", clean ? "stopped" : "stopped after a failure");
     checkpoints_destroy(node->checkpoints);
     connections_destroy(broker->connections);
     controller_destroy(broker->controller);
@@ -461,16 +458,36 @@ static int run(struct node *node, void *(*start_services)(struct broker *broker)
     log_inventory_destroy(broker->inventory);
     for (int i = 0; i < LOG_DIRS_MAX; i++)
         file_unref(broker->locks[i]);
-    runtime_destroy(broker->runtime);
-    buf_deinit(&error);
-    return node->failed ? 1 : 0;
+    mem_free(node);
+    return clean;
+}
+
+struct broker *node_broker(struct node *node) {
+    return &node->broker;
 }
 
 int node_run(struct broker_config *config, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services)) {
-    struct node *node = mem_new(struct node);
-    node->broker.config = config;
-    int code = run(node, start_services, stop_services);
-    mem_free(node);
+    struct runtime_options options = {.shard_count = config->shards, .backend = config->backend};
+    struct runtime *runtime = NULL;
+    struct node *node = NULL;
+    struct buf error = {0};
+    bool clean = false;
+    enum err err = runtime_create(&options, &runtime);
+    if (err)
+        buf_printf(&error, "the runtime cannot start: %s", err_text(err));
+    else
+        node = node_create(runtime, config, &error);
+    if (node) {
+        void *services = start_services ? start_services(&node->broker) : NULL;
+        runtime_run(runtime, node_start, node_stop, node);
+        if (services)
+            stop_services(services);
+        clean = node_destroy(node);
+    } else {
+        fprintf(stderr, "myelin: %s\n", buf_text(&error));
+    }
+    runtime_destroy(runtime);
+    buf_deinit(&error);
     broker_config_free(config);
-    return code;
+    return clean ? 0 : 1;
 }

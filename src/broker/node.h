@@ -9,4 +9,15 @@
  * stop_services() gets after them: the parts above the broker (HTTP). */
 int node_run(struct broker_config *config, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services));
 
+/* The same in steps, for who has a runtime of its own. node_create() prepares the directories and listeners and blocks;
+ * NULL: *ret_error has the line. node_start() is what runtime_run() starts on each shard, node_stop() what it calls for a
+ * signal, both with the node as arg; the runtime stops when the node has. node_destroy() comes after that, and tells whether
+ * it stopped cleanly. The configuration stays the caller's. */
+struct node;
+struct node *node_create(struct runtime *runtime, struct broker_config *config, struct buf *ret_error) MUST_USE;
+void node_start(struct shard *shard, void *arg);
+void node_stop(struct shard *shard, void *arg);
+bool node_destroy(struct node *node);
+struct broker *node_broker(struct node *node);
+
 #endif
