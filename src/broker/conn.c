@@ -105,7 +105,7 @@ static void close_if_done(struct conn *conn) {
 }
 
 void conn_close_all(struct broker_shard *shard) {
-    list_each(node, &shard->conns) {
+    list_each_safe(node, &shard->conns) {
         struct conn *conn = container_of(node, struct conn, node);
         conn->close_when_answered = true;
         close_if_done(conn);
