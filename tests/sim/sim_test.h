@@ -1,0 +1,168 @@
+/* What the files of myelin-sim share. A reading order: main.c (seeds, processes), cluster.c (the node, its disk, the faults),
+ * model.c (what was promised, and the checks), client.c (a connection), producer.c, consumer.c, admin.c (who uses it).
+ *
+ * One seed is one process: a broker that crashes there ends only that seed, and what a killed node had allocated goes
+ * with the process. */
+#ifndef TESTS_SIM_SIM_TEST_H
+#define TESTS_SIM_SIM_TEST_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "protocol/api.h"
+#include "protocol/batch.h"
+#include "protocol/compress.h"
+#include "protocol/errors.h"
+#include "runtime/sim/sim.h"
+
+enum { PARTITIONS_MAX = 16, PRODUCERS_MAX = 8, CONSUMERS_MAX = 4, TOPICS_MAX = 5 };
+#define BROKER_HOST "10.0.0.1"
+#define CLIENT_HOST "10.0.0.9"
+enum { BROKER_PORT = 9092 };
+
+struct world;
+
+/* ---- model.c: what was promised ------------------------------------------------------------------------------- */
+
+struct topic {
+    char name[32];
+    struct uuid id;
+    bool created, has_id;
+    bool retention;      /* records may go by themselves */
+    int partition_count;
+    int64_t segment_bytes, segment_ms, flush_messages;
+};
+
+struct record_id { /* which record of which producer; count from 1, 0: none */
+    uint32_t producer, number;
+};
+
+struct ledger { /* of one partition */
+    struct world *world;
+    struct topic *topic;
+    int32_t index;
+    struct record_id *promised; /* by offset: acknowledged there, or shown there */
+    int64_t promised_count, promised_capacity;
+    int64_t high;        /* the largest end that was told to a client */
+    int64_t deleted_to;  /* DeleteRecords was asked for up to here */
+    bool damaged;        /* a bit of it was flipped: records may be gone, but none may be wrong */
+};
+
+/* The seed has failed: says so, with the command that repeats it, and ends the process. */
+void violation(struct world *world, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
+
+void model_acknowledged(struct ledger *partition, int64_t base_offset, uint32_t producer, uint32_t first, int count);
+void model_shown(struct ledger *partition, int64_t offset, struct record_id id);
+void model_end_told(struct ledger *partition, int64_t end);
+/* The broker said where the log starts and ends, to a question asked when `high` was the largest end told. */
+void model_check_end(struct ledger *partition, int64_t end, int64_t high, const char *who);
+void model_check_start(struct ledger *partition, int64_t start);
+
+/* The value of a record, from what it is. */
+void record_value(struct record_id id, uint8_t *ptr, size_t size);
+enum { RECORD_VALUE_MIN = 12 };
+/* Which record it is; ends the seed when the bytes are not what was sent. */
+struct record_id record_check(struct ledger *partition, int64_t offset, struct slice value);
+/* Walks the records of one whole batch. False: the CRC is wrong. */
+bool model_walk_batch(struct ledger *partition, const uint8_t *batch,
+                      void (*fn)(void *arg, struct ledger *partition, int64_t offset, struct record_id id), void *arg);
+
+/* ---- client.c: a connection that comes back -------------------------------------------------------------------- */
+
+struct client {
+    struct world *world;
+    struct shard *shard;
+    struct sock *sock;
+    bool connecting, closing, sending;
+    struct buf out, out_sending, in;
+    size_t in_taken;
+    uint8_t chunk[16384];
+    int32_t next_correlation;
+    struct { /* requests not answered, in order */
+        int32_t correlation;
+        int16_t key, version;
+    } waiting[16];
+    int waiting_first, waiting_count;
+    struct piece piece;
+    struct timer retry, timeout;
+    void (*on_connected)(struct client *client);
+    /* body: at the first byte after the header */
+    void (*on_answer)(struct client *client, int32_t correlation, int16_t key, int16_t version, struct decoder *body);
+    void (*on_lost)(struct client *client); /* all that waits is lost; it connects again by itself */
+};
+void client_start(struct client *client, struct world *world);
+bool client_is_ready(const struct client *client); /* connected, and there is room for one more request */
+/* Encodes with the generated function and sends. */
+#define client_send(client, key, version, name, message, ret_correlation)                                      \
+    do {                                                                                                       \
+        struct encoder encoder_;                                                                               \
+        size_t start_ = client_begin((client), (key), (version), &encoder_);                                   \
+        enum err err_ = name##_request_encode(&encoder_, (version), (message));                                \
+        check(err_ == ERR_OK, #name " cannot be encoded: %s", err_text(err_));                                 \
+        *(ret_correlation) = client_end((client), start_, (key), (version));                                   \
+    } while (0)
+size_t client_begin(struct client *client, int16_t key, int16_t version, struct encoder *encoder);
+int32_t client_end(struct client *client, size_t start, int16_t key, int16_t version);
+void client_reset(struct client *client); /* drops the connection */
+
+/* ---- who uses it ------------------------------------------------------------------------------------------------ */
+
+struct producer;
+struct producer *producer_create(struct world *world, int id);
+void producer_finish(struct producer *producer); /* nothing new from now on */
+bool producer_is_idle(const struct producer *producer);
+bool producer_is_idempotent(const struct producer *producer);
+uint64_t producer_acknowledged(const struct producer *producer);
+
+struct consumer;
+struct consumer *consumer_create(struct world *world);
+/* Reads every partition from its start to its end, and checks that all that was promised is there. */
+void consumer_verify(struct consumer *consumer);
+bool consumer_is_idle(const struct consumer *consumer);
+
+struct admin;
+struct admin *admin_create(struct world *world); /* makes the topics; then alters, deletes records, comes and goes */
+bool admin_is_ready(const struct admin *admin);
+void admin_finish(struct admin *admin);
+bool admin_is_idle(const struct admin *admin);
+
+/* ---- cluster.c: the whole ----------------------------------------------------------------------------------------- */
+
+struct world {
+    uint64_t seed;
+    bool verbose;
+    struct sim *sim;
+    struct fs *disk;
+    struct runtime *clients, *broker;
+    struct node *node;
+    struct broker_config *config;
+    int dir_count;
+    char dirs[256];
+    struct topic topics[TOPICS_MAX];
+    int topic_count;
+    struct ledger partitions[PARTITIONS_MAX];
+    int partition_count;
+    struct producer *producers[PRODUCERS_MAX];
+    int producer_count;
+    struct consumer *consumers[CONSUMERS_MAX];
+    int consumer_count;
+    struct admin *admin;
+    struct compressor *compressor;
+    bool calm;            /* no more faults: what fails now does not recover by itself */
+    int lives, flips;
+    uint64_t acknowledged, shown; /* records */
+    const char *last_event;
+};
+struct world *world_create(uint64_t seed, bool verbose);
+void world_run(struct world *world); /* returns when all promises were kept */
+void world_destroy(struct world *world);
+
+static inline uint64_t world_random(struct world *world, uint64_t limit) {
+    return sim_below(world->sim, limit);
+}
+static inline bool world_chance(struct world *world, uint32_t one_in) {
+    return sim_chance(world->sim, one_in);
+}
+
+#endif
