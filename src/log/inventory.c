@@ -2,10 +2,10 @@
  * run. Read once by one thread, then shared by all shards and changed no more. */
 #include <stdlib.h>
 #include "base/check.h"
-#include "base/crc32c.h"
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
+#include "log/journal_read.h"
 
 struct found_partition {
     struct map_node node;
@@ -128,78 +128,28 @@ static void add_entry(struct inventory_dir *dir, struct uuid topic_id, int32_t p
     found->entries[found->count++] = *entry;
 }
 
-struct found_group {
-    uint64_t number, oldest;
-    const uint8_t *bytes;
-    size_t size;
-};
-
-static bool group_at(const uint8_t *p, size_t left, struct found_group *ret_group) {
-    if (left < JOURNAL_HEADER || memcmp(p, JOURNAL_MAGIC, 8) != 0)
-        return false;
-    uint32_t size = load_be32(p + 40);
-    if (size < JOURNAL_HEADER || size > left)
-        return false;
-    uint32_t crc = crc32c(crc32c(0, p, 52), p + JOURNAL_HEADER, size - JOURNAL_HEADER);
-    if (crc != load_be32(p + 52))
-        return false;
-    *ret_group = (struct found_group){load_be64(p + 8), load_be64(p + 32), p, size};
-    return true;
-}
-
-static int group_compare(const void *a, const void *b) {
-    const struct found_group *x = a, *y = b;
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-static enum err take_group(struct inventory_dir *dir, const struct found_group *group, uint64_t order) {
-    const uint8_t *p = group->bytes + JOURNAL_HEADER, *end = group->bytes + group->size;
-    while (p < end) {
-        if (end - p < JOURNAL_ENTRY_HEADER)
-            return ERR_CORRUPT;
-        uint32_t size = load_be32(p + 20);
-        if (size > (size_t)(end - p - JOURNAL_ENTRY_HEADER))
-            return ERR_CORRUPT;
-        struct journal_entry entry = {(int64_t)load_be64(p + 24), order, slice_of(p + JOURNAL_ENTRY_HEADER, size)};
-        add_entry(dir, uuid_load(p), (int32_t)load_be32(p + 16), &entry);
-        p += JOURNAL_ENTRY_HEADER + ((size + 7) & ~7u);
-    }
-    return ERR_OK;
-}
-
-/* Finds the groups of a ring: one may begin at any block. Those that the newest one still names as needed are taken. */
+/* Those groups that the newest one still names as needed are taken. */
 static enum err take_journal(struct inventory_dir *dir, const char *path, const uint8_t *bytes, size_t size) {
-    struct found_group *groups = NULL;
-    int count = 0, capacity = 0;
-    for (size_t pos = 0; pos < size;) {
-        struct found_group group;
-        if (!group_at(bytes + pos, size - pos, &group)) {
-            pos += FILE_DIRECT_ALIGN;
-            continue;
-        }
-        if (count == capacity) {
-            capacity = capacity ? capacity * 2 : 64;
-            groups = mem_realloc(groups, sizeof *groups * (size_t)capacity);
-        }
-        groups[count++] = group;
-        pos += (group.size + FILE_DIRECT_ALIGN - 1) & ~(size_t)(FILE_DIRECT_ALIGN - 1);
-    }
+    struct journal_group *groups;
+    int count = journal_find_groups(slice_of(bytes, size), &groups);
+    uint64_t oldest = count ? groups[count - 1].oldest : 0, expected = oldest;
     enum err err = ERR_OK;
-    if (count) {
-        qsort(groups, (size_t)count, sizeof *groups, group_compare);
-        uint64_t oldest = groups[count - 1].oldest, expected = 0;
-        for (int i = 0; i < count && !err; i++) {
-            if (groups[i].number < oldest)
-                continue;
-            if (groups[i].number != (expected ? expected : oldest)) {
-                trace_error("log", "journal lacks a group: acknowledged records may be lost", TRACE_STR("file", path),
-                            TRACE_INT("group", expected ? expected : oldest));
-            }
-            expected = groups[i].number + 1;
-            err = take_group(dir, &groups[i], groups[i].number);
+    for (int i = 0; i < count && !err; i++) {
+        if (groups[i].number < oldest)
+            continue;
+        if (groups[i].number != expected)
+            trace_error("log", "journal lacks a group: acknowledged records may be lost", TRACE_STR("file", path),
+                        TRACE_INT("group", expected));
+        expected = groups[i].number + 1;
+        struct journal_group_entry from;
+        while (!(err = journal_next_entry(&groups[i], &from))) {
+            struct journal_entry entry = {from.base_offset, groups[i].number, from.batches};
+            add_entry(dir, from.topic_id, from.partition, &entry);
         }
-        trace_info("log", "journal of an earlier run", TRACE_STR("file", path), TRACE_INT("groups", count));
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
+    if (count)
+        trace_info("log", "journal of an earlier run", TRACE_STR("file", path), TRACE_INT("groups", count));
     mem_free(groups);
     return err;
 }

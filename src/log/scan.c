@@ -41,6 +41,7 @@ static enum err scan_fill(struct segment_scan *scan, size_t size) {
 
 enum err segment_scan_next(struct segment_scan *scan) {
     int64_t left = scan->end - scan->pos;
+    scan->bad_size = 0;
     if (left <= 0)
         return ERR_NOT_FOUND;
     size_t header = left < BATCH_HEADER_SIZE ? (size_t)left : BATCH_HEADER_SIZE;
@@ -64,8 +65,10 @@ enum err segment_scan_next(struct segment_scan *scan) {
             return err;
         batch = scan->memory + (scan->pos - scan->memory_pos);
         err = batch_check(slice_of(batch, size));
-        if (err && err != ERR_UNSUPPORTED)
+        if (err && err != ERR_UNSUPPORTED) {
+            scan->bad_size = size;
             return ERR_CORRUPT;
+        }
     }
     scan->batch = batch;
     scan->batch_pos = scan->pos;

@@ -13,6 +13,7 @@ struct segment_scan {
     int64_t batch_pos;
     const uint8_t *batch;
     size_t batch_size;
+    size_t bad_size;     /* after CORRUPT: of the batch at pos that is wrong inside a plausible frame; 0: none is there */
     /* private */
     uint8_t *memory;
     size_t capacity, filled;

@@ -17,13 +17,15 @@ def main():
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     out = os.path.join(args.out, "protocol")
-    requests, responses, every = [], [], []
+    requests, responses, every, families = [], [], [], []
     for path in sorted(glob.glob(os.path.join(args.schema, "*.msg"))):
         messages = schema.parse(open(path).read())
         requests += [m for m in messages if m.kind == "request"]
         responses += [m for m in messages if m.kind == "response"]
         messages = [m for m in messages if not m.removed]
         every += messages
+        if path.endswith("-records.msg"):
+            families.append((os.path.basename(path)[:-len("-records.msg")].replace("-", "_"), messages))
         for message in messages:
             write(os.path.join(out, message.c_name + ".h"), codec.header(message))
         if messages:
@@ -37,6 +39,7 @@ def main():
     write(os.path.join(out, "errors.h"), h)
     write(os.path.join(out, "errors.c"), c)
     write(os.path.join(out, "message_table.c"), tables.message_table(every))
+    write(os.path.join(out, "record_table.c"), tables.record_table(families))
     write(os.path.join(out, "config_defs.c"), tables.configs(folder))
 
 

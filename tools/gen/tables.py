@@ -106,3 +106,24 @@ def message_table(messages):
                  f"sizeof(struct {m.c_name}), {m.c_name}_decode_any, {m.c_name}_encode_any}},")
     c += ["};", "const int message_type_count = sizeof message_types / sizeof message_types[0];"]
     return "\n".join(c) + "\n"
+
+
+def record_table(families):
+    """The record types of the cluster's own logs; families: [(name, messages)]."""
+    c = ['#include "protocol/record_table.h"', ""]
+    rows_ = []
+    for family, messages in families:
+        for m in messages:
+            if m.kind not in ("metadata", "coordinator-key", "coordinator-value"):
+                continue
+            c += [f'#include "protocol/{m.c_name}.h"',
+                  f"static enum err {m.c_name}_decode_record(struct decoder *d, int version, void *x) {{",
+                  f"    return {m.c_name}_decode(d, version, x);", "}",
+                  f"static void {m.c_name}_json_record(struct buf *buf, int version, const void *x) {{",
+                  f"    {m.c_name}_json(buf, version, x);", "}"]
+            rows_.append(f"    {{\"{family}\", {'true' if m.kind == 'coordinator-key' else 'false'}, {m.key}, \"{m.name}\", "
+                         f"{m.versions[0]}, {m.versions[1]}, sizeof(struct {m.c_name}), {m.c_name}_decode_record, "
+                         f"{m.c_name}_json_record}},")
+    c += ["", "const struct record_type record_types[] = {", *rows_, "};",
+          "const int record_type_count = sizeof record_types / sizeof record_types[0];"]
+    return "\n".join(c) + "\n"
