@@ -92,7 +92,7 @@ static struct session *find_session(const struct fetch_sessions *sessions, int32
 }
 
 static void drop_session(struct fetch_sessions *sessions, struct session *session) {
-    list_each(node, &session->order)
+    list_each_safe(node, &session->order)
         drop_partition(session, container_of(node, struct session_partition, order));
     map_deinit(&session->partitions);
     map_remove(&sessions->sessions, &session->node);
@@ -103,7 +103,7 @@ static void drop_session(struct fetch_sessions *sessions, struct session *sessio
 void fetch_sessions_destroy(struct fetch_sessions *sessions) {
     if (!sessions)
         return;
-    list_each(node, &sessions->used)
+    list_each_safe(node, &sessions->used)
         drop_session(sessions, container_of(node, struct session, used));
     map_deinit(&sessions->sessions);
     mem_free(sessions);
