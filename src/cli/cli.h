@@ -6,6 +6,7 @@
 #include "cli/options.h"
 
 extern const struct command command_server;
+extern const struct command command_log;
 
 extern const struct command *const cli_commands[];
 extern const int cli_command_count;

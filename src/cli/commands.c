@@ -15,6 +15,7 @@ static const struct command command_help_of = {
 
 const struct command *const cli_commands[] = {
     &command_server,
+    &command_log,
     &command_help_of,
 };
 const int cli_command_count = COUNT_OF(cli_commands);
