@@ -35,7 +35,7 @@ WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wvla -Wpointer-arith -Wsh
 CPPFLAGS := -D_GNU_SOURCE -DMYELIN_VERSION='"$(VERSION)"' -Isrc -I$(OUT)/gen -I.
 CFLAGS   := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fno-common -pthread
 LDFLAGS  := $(OPT) -pthread
-LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lcrypto -lm
+LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lm
 
 # --- generated: protocol messages, error codes, configuration keys -------------------------------------
 GEN       := $(OUT)/gen
@@ -103,6 +103,13 @@ $(UNIT_SIM_BIN): $(OUT)/%: $(OUT)/%.o $(LIBS) $(RT_SIM)
 	$(call link,$<,$(LIBS) $(RT_SIM))
 .PHONY: unit
 unit: $(UNIT_BIN) $(UNIT_SIM_BIN)
+
+# Values of every message by its field table, for the programs of tests that need some; and the half in C of the
+# comparison with Kafka's encoders.
+TEST_VALUES := $(OUT)/tests/lib/message_values.o
+CODEC_CHECK := $(OUT)/tests/interop/codec/codec_check
+$(CODEC_CHECK): $(CODEC_CHECK).o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
+	$(call link,$(CODEC_CHECK).o $(TEST_VALUES),$(LIBS) $(RT_LINUX))
 
 # tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput and a corpus in tests/fuzz/corpus/NAME/.
 FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)

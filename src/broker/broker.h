@@ -40,6 +40,7 @@ struct broker {
     struct broker_listener listeners[LISTENERS_MAX];
     int64_t request_bytes_max; /* socket.request.max.bytes */
     int64_t fetch_bytes_max;   /* fetch.max.bytes */
+    int64_t frames_bytes_max;  /* a shard's part of queued.max.request.bytes; 0: no limit */
     /* shard 0's */
     struct quorum *quorum;
     struct controller *controller;
@@ -61,12 +62,15 @@ struct broker_shard {
     struct list conns;     /* struct conn, the longest idle first */
     struct timer idle_timer, stalled_timer;
     struct list stalled;   /* connections that wait for room in the tails */
+    int64_t frames_bytes;  /* of requests read, or being read, and not yet answered */
     struct list free_requests;
     int free_request_count;
     int64_t next_producer_id, producer_ids_end; /* of the block in use; handlers/init_producer_id.c */
     struct list waiting_for_producer_ids;
     struct fetch_sessions *fetch_sessions;
     struct metrics *metrics;
+    struct list preferred; /* directories asked for in advance; moves.c */
+    int preferred_count;
     struct list parked;    /* struct parked: requests that wait for something to happen */
     int in_work;           /* requests handed out, not answered */
     bool stopping;         /* no new connections or requests */
@@ -106,5 +110,7 @@ void partitions_start_retention(struct broker_shard *shard);
 void partitions_dir_failed(struct log_store *store, int dir, void *arg);
 void partitions_free(struct broker_shard *shard);
 struct log_open_options partitions_log_options(struct partition *partition, int dir);
+/* Another log with the same records serves the partition from now on. */
+void partitions_take_log(struct partition *partition, struct log *log);
 
 #endif

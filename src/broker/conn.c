@@ -10,9 +10,11 @@
 enum {
     FREE_REQUESTS_MAX = 256,
     STALL_NS = 2 * (int)NS_PER_MS,
-    LEAN_FIRST = 32, /* requests in a row to one other shard before a connection moves there; */
-    LEAN_LAST = 1 << 20, /* twice as many for each move after the first */
+    HEADER_MAX = 65536, /* of a peer whose first header was good; a client id is at most half of it */
+    LEAN_FIRST = 32,     /* requests in a row to one other shard before a connection moves there, */
+    LEAN_LAST = 1 << 20, /* and twice as many for each move after the first, up to this */
 };
+_Static_assert(sizeof(struct conn) + CONN_FIRST_HEADER_MAX <= 16384, "what an unknown peer may cost");
 
 static void receive(struct conn *conn);
 static void advance(struct conn *conn);
@@ -69,6 +71,11 @@ static void drop_requests(struct conn *conn, struct list *requests) {
     }
 }
 
+/* What the frame being read counts for in the shard's frames_bytes. */
+static int64_t frame_bytes(const struct conn *conn) {
+    return conn->frame && conn->frame_room == conn->frame_size ? (int64_t)conn->frame_size : 0;
+}
+
 static void closed(struct shard *shard, void *user) {
     (void)shard;
     struct conn *conn = user;
@@ -77,8 +84,11 @@ static void closed(struct shard *shard, void *user) {
         return;
     drop_requests(conn, &conn->sending);
     drop_requests(conn, &conn->requests);
-    if (conn->held)
+    if (conn->held) {
+        conn->shard->frames_bytes -= (int64_t)conn->held->frame_size;
         request_free(conn->shard, conn->held);
+    }
+    conn->shard->frames_bytes -= frame_bytes(conn);
     if (conn->admitted)
         connections_gone(conn);
     if (conn->buffer != conn->small)
@@ -143,6 +153,7 @@ static void send_answers(struct conn *conn) {
         bool close = request->close_after;
         list_remove(&request->node);
         if (request->silent) {
+            conn->unsent--;
             request_free(conn->shard, request);
         } else {
             add_pieces(conn, request, &count);
@@ -154,10 +165,12 @@ static void send_answers(struct conn *conn) {
             break;
         }
     }
-    if (count)
+    if (count) {
         sock_send(conn->sock, conn->pieces, count, sent);
-    else
+        conn->send_left = SIZE_MAX;
+    } else {
         close_if_done(conn);
+    }
 }
 
 static void sent(struct sock *sock, enum err err) {
@@ -167,6 +180,7 @@ static void sent(struct sock *sock, enum err err) {
         struct request *request = container_of(node, struct request, node);
         metrics_sent(conn->shard, request);
         request_free(conn->shard, request);
+        conn->unsent--;
     }
     if (conn->closing)
         return;
@@ -186,11 +200,12 @@ static void flush(struct turn_hook *hook) {
         return;
     send_answers(conn);
     if (!conn->closing)
-        advance(conn); /* what waited for an answer that nobody gets (acks=0) */
+        advance(conn); /* answers that are not sent (acks=0) make room too */
 }
 
 void conn_answered(struct conn *conn, struct request *request) {
     struct broker_shard *shard = request->shard;
+    shard->frames_bytes -= (int64_t)request->frame_size;
     if (--shard->in_work == 0 && shard->on_drained)
         shard->on_drained(shard);
     if (!conn) { /* the connection is gone */
@@ -198,6 +213,7 @@ void conn_answered(struct conn *conn, struct request *request) {
         return;
     }
     conn->in_work--;
+    conn->work_bytes -= (int64_t)request->frame_size;
     if (request->header.key == API_PRODUCE)
         conn->produce_in_work--;
     shard_at_turn_end(shard->shard, &conn->flush);
@@ -212,15 +228,26 @@ static void refuse_frame(struct conn *conn, const char *why, int64_t size) {
     close_if_done(conn);
 }
 
+/* Who is it that does not speak this protocol? */
+static const char *foreign(const uint8_t *p) {
+    static const char *const methods[] = {"GET ", "POST", "HEAD", "PUT ", "OPTI"};
+    for (int i = 0; i < COUNT_OF(methods); i++)
+        if (memcmp(p, methods[i], 4) == 0)
+            return "an HTTP request came to a listener of this protocol";
+    return p[0] == 0x16 && p[1] == 3 ? "a TLS handshake came to a listener without TLS" : NULL;
+}
+
 static bool may_dispatch(const struct conn *conn, const struct request *request) {
     if (!conn->in_work)
         return list_is_empty(&conn->sending) || request->header.key == API_PRODUCE;
-    return request->header.key == API_PRODUCE && conn->in_work == conn->produce_in_work && conn->in_work < CONN_PRODUCE_MAX;
+    return request->header.key == API_PRODUCE && conn->in_work == conn->produce_in_work && conn->unsent < CONN_PRODUCE_MAX;
 }
 
 static void hand_out(struct conn *conn, struct request *request) {
     list_push_back(&conn->requests, &request->node);
     conn->in_work++;
+    conn->unsent++;
+    conn->work_bytes += (int64_t)request->frame_size;
     conn->shard->in_work++;
     if (request->header.key == API_PRODUCE)
         conn->produce_in_work++;
@@ -237,8 +264,11 @@ static void take_frame(struct conn *conn) {
     request->frame_size = conn->frame_size;
     request->received_ns = shard_now_ns(conn->shard->shard);
     conn->frame = NULL;
-    if (!request_read_header(request)) {
+    if (request_read_header(request)) {
+        conn->spoke = true;
+    } else {
         int key = request->header.key, version = request->header.version;
+        conn->shard->frames_bytes -= (int64_t)request->frame_size;
         request_free(conn->shard, request);
         trace_warn("broker", "connection closed", TRACE_STR("why", "no such request here"), TRACE_STR("peer", conn->peer),
                    TRACE_INT("api", key), TRACE_INT("version", version));
@@ -253,6 +283,38 @@ static void take_frame(struct conn *conn) {
         conn->held = request;
 }
 
+static void stall(struct conn *conn) {
+    list_remove(&conn->stalled);
+    list_push_back(&conn->shard->stalled, &conn->stalled);
+    if (!timer_is_running(&conn->shard->stalled_timer))
+        timer_start(conn->shard->shard, &conn->shard->stalled_timer, STALL_NS);
+}
+
+/* queued.max.request.bytes: like Kafka, whoever comes while there is any left gets all it needs. */
+static bool may_take_frame(struct conn *conn) {
+    const struct broker *broker = conn->shard->broker;
+    if (!broker->frames_bytes_max || conn->shard->frames_bytes < broker->frames_bytes_max)
+        return true;
+    stall(conn);
+    return false;
+}
+
+/* More of a header than there is room for yet. */
+static bool grow_header(struct conn *conn) {
+    size_t max = conn->spoke ? HEADER_MAX : CONN_FIRST_HEADER_MAX, room = conn->frame_room * 2;
+    if (conn->frame_have < conn->frame_room)
+        return true; /* on its way */
+    if (conn->frame_room == max) {
+        refuse_frame(conn, "bad request header", (int64_t)conn->frame_size);
+        return false;
+    }
+    if (room > max)
+        room = max;
+    conn->frame_room = room < conn->frame_size ? room : conn->frame_size - 1; /* all of it only once the header is known */
+    conn->frame = mem_realloc(conn->frame, conn->frame_room);
+    return true;
+}
+
 /* Memory for the whole frame is taken when its header has been read, or fits in what an unknown peer may cost. */
 static bool make_room(struct conn *conn) {
     if (conn->frame_room == conn->frame_size)
@@ -260,30 +322,43 @@ static bool make_room(struct conn *conn) {
     struct arena arena = {0};
     struct decoder d = decoder_of(slice_of(conn->frame, conn->frame_have), &arena);
     struct api_header header;
+    int16_t min, max;
     enum err err = api_header_decode(&d, &header);
+    bool served = !err && request_handler_of(header.key, &min, &max) != NULL;
     arena_deinit(&arena);
-    if (err && conn->frame_have < conn->frame_room)
-        return true; /* more of it is on its way */
-    uint8_t *frame = err ? NULL : mem_try_realloc(conn->frame, conn->frame_size);
+    if (err)
+        return grow_header(conn);
+    if (served && !may_take_frame(conn))
+        return false;
+    uint8_t *frame = served ? mem_try_realloc(conn->frame, conn->frame_size) : NULL;
     if (!frame) {
-        refuse_frame(conn, err ? "bad request header" : "no memory for a request", (int64_t)conn->frame_size);
+        refuse_frame(conn, served ? "no memory for a request" : "no such request here", (int64_t)conn->frame_size);
         return false;
     }
+    conn->spoke = true;
     conn->frame = frame;
     conn->frame_room = conn->frame_size;
+    conn->shard->frames_bytes += (int64_t)conn->frame_size;
     return true;
 }
 
 static bool begin_frame(struct conn *conn) {
     int32_t size = (int32_t)load_be32(conn->buffer);
     if (size < 8 || size > conn->shard->broker->request_bytes_max) {
-        refuse_frame(conn, "bad frame size", size);
+        const char *who = foreign(conn->buffer);
+        refuse_frame(conn, who ? who : "bad frame size", size);
         return false;
     }
+    size_t room = conn->spoke ? CONN_BUFFER : CONN_SMALL;
+    bool whole = (size_t)size <= room;
+    if (whole && !may_take_frame(conn))
+        return false;
     conn->frame_size = (size_t)size;
     conn->frame_have = 0;
-    conn->frame_room = conn->frame_size < CONN_HEADER_MAX ? conn->frame_size : CONN_HEADER_MAX;
+    conn->frame_room = whole ? conn->frame_size : room;
     conn->frame = mem_alloc(conn->frame_room);
+    if (whole)
+        conn->shard->frames_bytes += size;
     conn->have -= 4;
     memmove(conn->buffer, conn->buffer + 4, conn->have);
     return true;
@@ -308,6 +383,7 @@ static void advance(struct conn *conn) {
         conn->held = NULL;
         hand_out(conn, request);
     }
+    list_remove(&conn->stalled);
     while (!conn->held && !conn->closing && !conn->close_when_answered) {
         if (!conn->frame && (conn->have < 4 || !begin_frame(conn)))
             break;
@@ -320,7 +396,9 @@ static void advance(struct conn *conn) {
             break;
         take_frame(conn);
     }
-    if (conn->peer_done) {
+    if (!list_is_empty(&conn->stalled))
+        return; /* for memory */
+    if (conn->peer_done && !conn->held) {
         conn->close_when_answered = true;
         close_if_done(conn);
     }
@@ -346,6 +424,7 @@ static void moved(struct sock *sock) {
     conn->shard = &conn->shard->broker->shards[conn->lean_shard];
     conn->moving = false;
     conn->lean_count = 0;
+    conn->shard->frames_bytes += frame_bytes(conn);
     list_push_back(&conn->shard->conns, &conn->node);
     touch(conn);
     if (conn->shard->stopping)
@@ -360,6 +439,7 @@ static bool move_when_idle(struct conn *conn) {
         !list_is_empty(&conn->requests) || !list_is_empty(&conn->sending))
         return false;
     list_remove(&conn->node);
+    conn->shard->frames_bytes -= frame_bytes(conn);
     sock_move(conn->sock, conn->shard->broker->shards[conn->lean_shard].shard, moved);
     return true;
 }
@@ -382,13 +462,13 @@ static void received(struct sock *sock, enum err err, size_t count) {
         return;
     }
     touch(conn);
-    if (conn->frame && conn->frame_room > CONN_HEADER_MAX)
+    if (conn->direct)
         conn->frame_have += count;
     else
         conn->have += count;
-    if (conn->buffer == conn->small) {
-        conn->buffer = mem_alloc(CONN_HEADER_MAX);
-        conn->buffer_size = CONN_HEADER_MAX;
+    if (conn->buffer == conn->small && conn->have == conn->buffer_size && conn->spoke) { /* it has much to say */
+        conn->buffer = mem_alloc(CONN_BUFFER);
+        conn->buffer_size = CONN_BUFFER;
         memcpy(conn->buffer, conn->small, conn->have);
     }
     advance(conn);
@@ -397,29 +477,27 @@ static void received(struct sock *sock, enum err err, size_t count) {
 static bool reads_more(struct conn *conn) {
     if (conn->receiving || conn->closing || conn->moving || conn->held || conn->close_when_answered || conn->peer_done || conn->shard->stopping)
         return false;
-    if (conn->in_work > conn->produce_in_work || conn->in_work >= CONN_PRODUCE_MAX)
+    if (conn->in_work > conn->produce_in_work || conn->unsent >= CONN_PRODUCE_MAX || conn->work_bytes >= CONN_PRODUCE_BYTES_MAX)
         return false; /* muted until the answer is out */
-    return true;
+    return list_is_empty(&conn->stalled);
 }
 
 static void receive(struct conn *conn) {
     if (!reads_more(conn))
         return;
     if (log_store_is_full(conn->shard->store)) {
-        list_remove(&conn->stalled);
-        list_push_back(&conn->shard->stalled, &conn->stalled);
-        if (!timer_is_running(&conn->shard->stalled_timer))
-            timer_start(conn->shard->shard, &conn->shard->stalled_timer, STALL_NS);
+        stall(conn);
         return;
     }
     conn->receiving = true;
-    if (conn->frame && conn->frame_room > CONN_HEADER_MAX)
+    conn->direct = conn->frame && conn->frame_room == conn->frame_size && conn->frame_room - conn->frame_have >= conn->buffer_size;
+    if (conn->direct)
         sock_recv(conn->sock, conn->frame + conn->frame_have, conn->frame_room - conn->frame_have, received);
     else
         sock_recv(conn->sock, conn->buffer + conn->have, conn->buffer_size - conn->have, received);
 }
 
-/* Tails are written out by the device at its own pace; whoever waits for room asks again. */
+/* Tails are written out by the device at its own pace, requests are answered; whoever waits for room asks again. */
 static void stalled(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct broker_shard *broker_shard = container_of(timer, struct broker_shard, stalled_timer);
@@ -427,7 +505,7 @@ static void stalled(struct shard *shard, struct timer *timer) {
     list_init(&waiting);
     list_splice(&waiting, &broker_shard->stalled);
     while ((node = list_pop_front(&waiting)))
-        receive(container_of(node, struct conn, stalled));
+        advance(container_of(node, struct conn, stalled));
 }
 
 /* ---- idle connections ---------------------------------------------------------------------------------------------------------- */
@@ -442,6 +520,12 @@ static void idle(struct shard *shard, struct timer *timer) {
         if (age < max_ns) {
             next = max_ns - age;
             break;
+        }
+        size_t left = sock_send_left(conn->sock);
+        if (left && left < conn->send_left) { /* slow, not idle */
+            conn->send_left = left;
+            touch(conn);
+            continue;
         }
         trace_debug("broker", "idle connection closed", TRACE_STR("peer", conn->peer));
         conn_close(conn);

@@ -1,9 +1,11 @@
 /* A client's connection: bytes in, frames out to the dispatcher; answers in order, bytes out.
  *
  * One request is in work at a time and the next is read when it is answered, as Kafka does (KIP-219 throttling rests on
- * it), but for Produce: those behind one another go to the log at once and are answered in order. Memory: at most
- * CONN_HEADER_MAX bytes before a frame's header has been read whole, then the frame. A peer that does not read its
- * answers is not read from.
+ * it), but for Produce: those behind one another go to the log at once and are answered in order.
+ *
+ * Memory: a connection that says nothing costs this struct. Until its first request header has been read whole it has
+ * FIRST_HEADER_MAX bytes more at most (16 KiB with all else); then there is the frame, and when it sends much at a time,
+ * a buffer. A peer that does not read its answers is not read from; one with many Produce requests in work waits.
  *
  * A connection whose requests all go to partitions of one other shard moves to that shard, once nothing of it is in
  * work: from then on its requests cross no thread. */
@@ -12,7 +14,13 @@
 
 #include "broker/broker.h"
 
-enum { CONN_HEADER_MAX = 16384, CONN_PRODUCE_MAX = 64 };
+enum {
+    CONN_SMALL = 2048,
+    CONN_BUFFER = 16384,
+    CONN_FIRST_HEADER_MAX = 12288,     /* of the first request's header, which is read before anybody is known */
+    CONN_PRODUCE_MAX = 64,             /* requests not yet sent an answer for */
+    CONN_PRODUCE_BYTES_MAX = 32 << 20, /* of their frames, beyond the first */
+};
 
 struct conn {
     struct broker_shard *shard;
@@ -25,13 +33,18 @@ struct conn {
     struct request *held;  /* read; waits until those before it are answered */
     int in_work;           /* handed out, not answered */
     int produce_in_work;
+    int unsent;            /* in requests and sending */
+    int64_t work_bytes;    /* of the frames of requests in work */
+    bool spoke;            /* a request's header was read */
+    bool direct;           /* the receive in work goes into the frame */
+    size_t send_left;      /* when the idle time was last looked at */
     bool receiving, closing, close_when_answered, peer_done;
     int lean_shard, lean_count, lean_needed; /* its last lean_count requests went to lean_shard alone */
     bool moving;           /* to lean_shard: nothing more is read before */
     bool admitting, admitted, gone; /* see connections.h; gone: freed when the admission is answered */
-    uint8_t *buffer;       /* what came and is not yet taken: small[] first, CONN_HEADER_MAX bytes once it speaks */
+    uint8_t *buffer;       /* what came and is not yet taken: small[], or CONN_BUFFER bytes once that was too small */
     size_t buffer_size, have;
-    uint8_t small[512];
+    uint8_t small[CONN_SMALL];
     uint8_t *frame;        /* being read */
     size_t frame_size, frame_have, frame_room;
     struct piece *pieces;

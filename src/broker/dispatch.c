@@ -20,6 +20,7 @@ static request_handler *const handlers[API_COUNT] = {
     [API_OFFSET_FOR_LEADER_EPOCH] = handle_offset_for_leader_epoch,
     [API_DESCRIBE_CONFIGS] = handle_describe_configs,
     [API_ALTER_CONFIGS] = handle_alter_configs,
+    [API_ALTER_REPLICA_LOG_DIRS] = handle_alter_replica_log_dirs,
     [API_DESCRIBE_LOG_DIRS] = handle_describe_log_dirs,
     [API_INCREMENTAL_ALTER_CONFIGS] = handle_incremental_alter_configs,
     [API_LIST_CONFIG_RESOURCES] = handle_list_config_resources,

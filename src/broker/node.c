@@ -28,6 +28,7 @@ struct node {
     bool registered;
     struct work retire_work;
     enum err retire_err;
+    struct timer startup_timer;
     /* stopping */
     int pending;
     bool stopping, failed, stores_are_stopped;
@@ -165,6 +166,7 @@ static void begin_stop(struct node *node) {
     node->stopping = true;
     node->broker.stopping = true;
     trace_info("broker", "stopping");
+    connections_stop(node->broker.connections);
     for (int i = 0; i < node->broker.config->listener_count; i++) {
         listener_close(node->broker.listeners[i].listener);
         node->broker.listeners[i].listener = NULL;
@@ -314,7 +316,9 @@ static enum err start_quorum(struct node *node, struct broker_shard *shard) {
         .dir_index = config->metadata_dir,
         .node_id = config->node_id,
         .directory_id = node->broker.dir_ids[config->metadata_dir],
-        .segment_bytes = (int32_t)broker_config_int(config, "metadata.log.segment.bytes"),
+        .segment_bytes = (int32_t)broker_config_int(config, broker_config_is_set(config, "internal.metadata.log.segment.bytes")
+                                                                ? "internal.metadata.log.segment.bytes"
+                                                                : "metadata.log.segment.bytes"),
         .segment_ms = broker_config_int(config, "metadata.log.segment.ms"),
         .snapshot_bytes = broker_config_int(config, "metadata.log.max.record.bytes.between.snapshots"),
         .snapshot_interval_ms = broker_config_int(config, "metadata.log.max.snapshot.interval.ms"),
@@ -326,6 +330,16 @@ static enum err start_quorum(struct node *node, struct broker_shard *shard) {
         .arg = node,
     };
     return quorum_start(shard->shard, &options, &node->broker.quorum);
+}
+
+static void startup_over(struct shard *shard, struct timer *timer) {
+    (void)shard;
+    struct node *node = container_of(timer, struct node, startup_timer);
+    if (node->broker.ready || node->stopping)
+        return;
+    trace_error("broker", "the start took longer than server.max.startup.time.ms");
+    node->failed = true;
+    begin_stop(node);
 }
 
 void node_start(struct shard *shard, void *arg) {
@@ -351,6 +365,11 @@ void node_start(struct shard *shard, void *arg) {
         return;
     }
     conn_start_timers(self);
+    int64_t startup_ms = broker_config_int(broker->config, "server.max.startup.time.ms");
+    if (self->index == 0 && startup_ms < INT64_MAX / (int64_t)NS_PER_MS) {
+        node->startup_timer.fire = startup_over;
+        timer_start(shard, &node->startup_timer, (uint64_t)startup_ms * NS_PER_MS);
+    }
 }
 
 static void make_shards(struct broker *broker) {
@@ -364,6 +383,7 @@ static void make_shards(struct broker *broker) {
         list_init(&shard->conns);
         list_init(&shard->stalled);
         list_init(&shard->parked);
+        list_init(&shard->preferred);
         list_init(&shard->waiting_for_producer_ids);
         list_init(&shard->free_requests);
         shard->metrics = metrics_create();
@@ -441,6 +461,8 @@ struct node *node_create(struct runtime *runtime, struct broker_config *config, 
     broker->fetch_bytes_max = broker_config_int(config, "fetch.max.bytes");
     broker->node = node;
     make_shards(broker);
+    int64_t queued = broker_config_int(config, "queued.max.request.bytes");
+    broker->frames_bytes_max = queued > 0 ? queued / broker->shard_count + 1 : 0;
     trace_info("broker", "starting", TRACE_STR("version", MYELIN_VERSION), TRACE_INT("shards", broker->shard_count),
                TRACE_STR("runtime", runtime_backend_name(runtime)));
     return node;

@@ -5,7 +5,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/trace.h"
-#include "broker/broker.h"
+#include "broker/connections.h"
+#include "broker/moves.h"
 
 enum { OPENING_MAX = 32 };
 
@@ -49,6 +50,9 @@ static int choose_dir(const struct broker_shard *shard, const struct partition *
         if (found >= 0)
             return found;
     }
+    int preferred = moves_preferred(shard, partition->topic, partition->index);
+    if (partition->created && preferred >= 0 && !log_store_dir_is_offline(shard->store, preferred))
+        return preferred;
     const struct image_partition *image = image_find_partition(image_find_topic_id(shard->image, partition->topic_id), partition->index);
     for (int i = 0; image && image->directories && i < image->replica_count; i++)
         if (image_replicas(image)[i] == broker->config->node_id) {
@@ -86,6 +90,8 @@ static void opened(struct log *log, enum err err, void *user) {
         partition->start_epoch_offset = log_offsets(log).end;
     if (log && partition->leads)
         epochs_assign(log_epochs(log), partition->leader_epoch, log_offsets(log).end);
+    if (log && !partition->deleting)
+        moves_opened(partition);
     if (partition->deleting && log)
         delete_partition(partition);
     else
@@ -106,6 +112,22 @@ struct log_open_options partitions_log_options(struct partition *partition, int 
     return options;
 }
 
+void partitions_take_log(struct partition *partition, struct log *log) {
+    partition->log = log;
+    log_set_user(log, partition, on_progress);
+}
+
+/* There is no directory of its name, but a whole copy in the directory where the controller knows it: a crash came in the
+ * last step of a move. */
+static const char *find_promoted(struct broker_shard *shard, const struct partition *partition, int dir) {
+    const char *name;
+    const struct log_inventory *inventory = shard->broker->inventory;
+    return !partition->created && log_inventory_find(inventory, partition->topic, partition->index) < 0 &&
+                   log_inventory_find_future(inventory, partition->topic, partition->index, &name) == dir
+               ? name
+               : NULL;
+}
+
 static void open_next(struct broker_shard *shard) {
     struct partitions_state *state = shard->partitions_state;
     while (state->queue_next < state->queue_count && state->opening < OPENING_MAX) {
@@ -115,6 +137,7 @@ static void open_next(struct broker_shard *shard) {
         partition->removals_seen = state->removals;
         partition->dir_at_open = choose_dir(shard, partition);
         struct log_open_options options = partitions_log_options(partition, partition->dir_at_open);
+        options.promoted = find_promoted(shard, partition, partition->dir_at_open);
         log_open(shard->store, &options, opened);
     }
     if (state->queue_next < state->queue_count || state->opening)
@@ -200,6 +223,8 @@ static void config_changed(void *arg, int8_t type, struct slice name) {
     struct broker_shard *shard = arg;
     if (!shard->partitions_state->live)
         return;
+    if (type == CONFIG_RESOURCE_BROKER && shard->index == 0)
+        connections_configure(shard->broker->connections);
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
         if (!partition->log || (type == CONFIG_RESOURCE_TOPIC && !slice_eq(partition->topic, name)))
@@ -207,6 +232,7 @@ static void config_changed(void *arg, int8_t type, struct slice name) {
         struct log_settings settings;
         config_log_settings(shard->broker->config, shard->image, partition->topic, &settings);
         log_set_settings(partition->log, &settings);
+        moves_set_settings(partition, &settings);
     }
 }
 
@@ -224,6 +250,7 @@ void partitions_free(struct broker_shard *shard) {
     map_each_safe(node, &shard->partitions)
         partition_free(container_of(node, struct partition, node));
     map_deinit(&shard->partitions);
+    moves_forget_preferences(shard);
     mem_free(shard->partitions_state->queue);
     mem_free(shard->partitions_state);
     image_destroy(shard->image);
@@ -233,6 +260,8 @@ void partitions_open_all(struct broker_shard *shard, void (*done)(struct broker_
     struct partitions_state *state = shard->partitions_state;
     state->live = true;
     state->opened = done;
+    if (shard->index == 0)
+        connections_configure(shard->broker->connections);
     map_each(node, &shard->image->topics_by_id) {
         const struct image_topic *topic = container_of(node, struct image_topic, by_id);
         for (int32_t i = 0; i < topic->partition_count; i++)
@@ -295,6 +324,8 @@ static void delete_partition(struct partition *partition) {
     }
     if (partition->opening)
         return; /* opened() comes back here */
+    if (moves_stop(partition, true))
+        return; /* partitions_move_ended() comes back here */
     struct partitions_state *state = shard->partitions_state;
     for (int i = state->queue_next; i < state->queue_count; i++)
         if (state->queue[i] == partition)
@@ -329,6 +360,24 @@ static void log_closed(enum err err, void *arg) {
     check_closed(shard);
 }
 
+static void close_partition(struct partition *partition) {
+    struct broker_shard *shard = partition->user;
+    struct log *log = partition->log;
+    partition->log = NULL;
+    partition->err = ERR_OFFLINE;
+    if (log)
+        log_close(log, log_closed, shard);
+    else
+        log_closed(ERR_OK, shard);
+}
+
+void partitions_move_ended(struct partition *partition) {
+    if (partition->deleting)
+        delete_partition(partition);
+    else
+        close_partition(partition);
+}
+
 void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard, enum err err)) {
     struct partitions_state *state = shard->partitions_state;
     timer_stop(shard->shard, &state->retention_timer);
@@ -339,13 +388,9 @@ void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker
     state->closing++; /* so that nothing ends before all have begun */
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
-        struct log *log = partition->log;
-        partition->log = NULL;
-        partition->err = ERR_OFFLINE;
-        if (!log)
-            continue;
         state->closing++;
-        log_close(log, log_closed, shard);
+        if (!moves_stop(partition, false))
+            close_partition(partition);
     }
     state->closing--;
     check_closed(shard);

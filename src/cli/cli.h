@@ -6,6 +6,9 @@
 #include "cli/options.h"
 
 extern const struct command command_server;
+extern const struct command command_topic;
+extern const struct command command_config;
+extern const struct command command_cluster;
 extern const struct command command_log;
 
 extern const struct command *const cli_commands[];

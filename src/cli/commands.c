@@ -15,6 +15,9 @@ static const struct command command_help_of = {
 
 const struct command *const cli_commands[] = {
     &command_server,
+    &command_topic,
+    &command_config,
+    &command_cluster,
     &command_log,
     &command_help_of,
 };

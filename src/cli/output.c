@@ -58,6 +58,18 @@ static void cell_text(struct buf *buf, const json_t *value) {
     }
 }
 
+static void column_text(struct buf *buf, const struct output_column *column, const json_t *row) {
+    char text[32];
+    const json_t *value = json_object_get(row, column->key);
+    buf_clear(buf);
+    if (json_is_integer(value) && column->style == OUTPUT_SIZE)
+        buf_add_str(buf, size_text(json_integer_value(value), text));
+    else if (json_is_integer(value) && column->style == OUTPUT_TIME)
+        buf_add_str(buf, time_text(json_integer_value(value), text));
+    else
+        cell_text(buf, value);
+}
+
 static int text_width(const char *text) { /* characters of UTF-8 */
     int width = 0;
     for (; *text; text++)
@@ -84,19 +96,17 @@ void output_rows(FILE *out, const json_t *rows, const struct output_column *colu
         widths[c] = text_width(columns[c].title);
     json_array_foreach((json_t *)rows, i, row)
         for (int c = 0; c < column_count; c++) {
-            buf_clear(&cell);
-            cell_text(&cell, json_object_get(row, columns[c].key));
+            column_text(&cell, &columns[c], row);
             int width = text_width(buf_text(&cell));
             if (width > widths[c])
                 widths[c] = width;
         }
     for (int c = 0; c < column_count; c++)
-        put_cell(out, columns[c].title, widths[c], columns[c].right, c == column_count - 1);
+        put_cell(out, columns[c].title, widths[c], columns[c].style == OUTPUT_RIGHT || columns[c].style == OUTPUT_SIZE, c == column_count - 1);
     json_array_foreach((json_t *)rows, i, row)
         for (int c = 0; c < column_count; c++) {
-            buf_clear(&cell);
-            cell_text(&cell, json_object_get(row, columns[c].key));
-            put_cell(out, buf_text(&cell), widths[c], columns[c].right, c == column_count - 1);
+            column_text(&cell, &columns[c], row);
+            put_cell(out, buf_text(&cell), widths[c], columns[c].style == OUTPUT_RIGHT || columns[c].style == OUTPUT_SIZE, c == column_count - 1);
         }
     buf_deinit(&cell);
     mem_free(widths);
@@ -109,8 +119,7 @@ void output_fields(FILE *out, const json_t *object, const struct output_column *
         if (text_width(columns[c].title) > width)
             width = text_width(columns[c].title);
     for (int c = 0; c < column_count; c++) {
-        buf_clear(&cell);
-        cell_text(&cell, json_object_get(object, columns[c].key));
+        column_text(&cell, &columns[c], object);
         fprintf(out, "%s:%*s %s\n", columns[c].title, width - text_width(columns[c].title), "", buf_text(&cell));
     }
     buf_deinit(&cell);
@@ -224,6 +233,19 @@ const char *size_text(int64_t size, char text[32]) {
     for (; x >= 1024 && unit < COUNT_OF(units) - 1; unit++)
         x /= 1024;
     snprintf(text, 32, unit ? "%.1f %s" : "%.0f %s", x, units[unit]);
+    return text;
+}
+
+const char *time_text(int64_t time_ms, char text[32]) {
+    if (time_ms < 0)
+        return strcpy(text, "-");
+    time_t seconds = (time_t)(time_ms / 1000);
+    struct tm tm;
+    char date[32];
+    if (!gmtime_r(&seconds, &tm) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm) == 0 || strlen(date) > 24)
+        snprintf(text, 32, "%lld", (long long)time_ms);
+    else
+        snprintf(text, 32, "%.24s.%03dZ", date, (int)(time_ms % 1000));
     return text;
 }
 

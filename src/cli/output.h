@@ -7,10 +7,16 @@
 #include <jansson.h>
 #include "cli/options.h"
 
+enum output_style {
+    OUTPUT_LEFT = 0,  /* text; `false` does too */
+    OUTPUT_RIGHT = 1, /* numbers; `true` does too */
+    OUTPUT_SIZE,      /* bytes, shown as 1.5 MiB */
+    OUTPUT_TIME,      /* milliseconds since 1970, shown as 2026-11-24T21:00:05.250Z */
+};
 struct output_column {
     const char *key;   /* in the row's object */
     const char *title; /* of the table */
-    bool right;        /* numbers */
+    enum output_style style;
 };
 
 /* A table with a line of titles; rows: an array of objects. A missing or null cell is "-", an array is joined by
@@ -33,6 +39,8 @@ bool base64_decode(struct buf *buf, struct slice text);
 /* Hexadecimal digits; and back. */
 void hex_encode(struct buf *buf, struct slice bytes);
 bool hex_decode(struct buf *buf, struct slice text);
+/* RFC 3339 in UTC with milliseconds; "-" for what is before 1970. */
+const char *time_text(int64_t time_ms, char text[32]);
 /* "1.5 MiB" */
 const char *size_text(int64_t size, char text[32]);
 

@@ -153,7 +153,7 @@ static void step_start(struct log *log) {
 
 /* A closing log made progress: is it at the next step? */
 void log_close_step(struct log *log) {
-    if (log->finishing || log->writing || log->reads)
+    if (log->finishing || log->writing || log->reads || log->renaming)
         return;
     if (log->phase == LOG_CLOSING && log->state == ERR_OK && (log->write_block || log_pending_bytes(log))) {
         flush_ask(log);

@@ -134,8 +134,10 @@ static void write_finished(struct segment_write *write, enum err err) {
     }
     bool behind = write->behind;
     write_free(write);
+    if (log->renaming)
+        flush_progress(log);
     /* More of the same kind? A flushed write covers all that was submitted, block by block. */
-    if (log->phase == LOG_OPEN && log->write_block && !behind && log->written_end < log->submitted_end)
+    if (log->phase == LOG_OPEN && log->write_block && !behind && !log->renaming && log->written_end < log->submitted_end)
         write_next(log, false);
     if ((log->phase == LOG_OPEN && log_pending_bytes(log)) || log->phase == LOG_CLOSING)
         flush_ask(log);
@@ -250,7 +252,7 @@ static void write_next(struct log *log, bool behind) {
 }
 
 void flush_behind(struct log *log) {
-    if (log->writing || !log->write_block || log->state == ERR_OFFLINE)
+    if (log->writing || !log->write_block || log->state == ERR_OFFLINE || log->renaming)
         return;
     /* Pending bytes in the block come along; then nothing of them needs the journal. */
     write_next(log, true);
@@ -277,7 +279,7 @@ static void flush_log(struct log *log) {
         return;
     }
     if (log->phase == LOG_CLOSING) { /* all goes to the segments */
-        if (log->writing)
+        if (log->writing || log->renaming)
             return;
         mark_submitted(log);
         if (log->write_block)
@@ -291,12 +293,25 @@ static void flush_log(struct log *log) {
         return; /* its end asks again */
     int64_t pending = (int64_t)log_pending_bytes(log);
     bool direct = pending >= DIRECT_MIN || !journal || pending > log_last_segment(log)->size;
-    if (direct && !log->writing && log->state == ERR_OK) {
+    if (log->renaming) {
+        if (journal && journal_add(journal, log))
+            mark_submitted(log);
+    } else if (direct && !log->writing && log->state == ERR_OK) {
         mark_submitted(log);
         write_next(log, false);
     } else if ((!direct || log->state == ERR_NO_SPACE) && journal && journal_add(journal, log)) {
         mark_submitted(log);
     }
+}
+
+void flush_resume(struct log *log) {
+    for (int i = 0; i + 1 < log->segment_count; i++)
+        if (!log->segments[i]->sealed && log->segments[i]->written == log->segments[i]->size)
+            segment_seal(log->segments[i]);
+    if (log->write_block && !log->writing && log->phase == LOG_OPEN && log->state == ERR_OK)
+        write_next(log, false);
+    flush_ask(log);
+    flush_progress(log);
 }
 
 void flush_hook_run(struct turn_hook *hook) {

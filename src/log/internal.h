@@ -116,6 +116,8 @@ struct log {
     void (*close_done)(enum err err, void *arg);
     void *close_arg;
     bool finishing;                /* the last step of closing is under way */
+    struct rename *renaming;       /* rename.c: nothing new may take the path meanwhile */
+    struct list held;              /* struct log_held: waits for the end of it */
     int64_t delete_delay_ms;
 };
 
@@ -174,7 +176,16 @@ int64_t tail_start(const struct log *log, const struct segment *segment);
 /* ---- log.c ---- */
 void log_roll(struct log *log); /* a new segment at the log's end */
 
+/* Work off the loop that counted in log->reads has come back. */
+void log_work_done(struct log *log);
+
+/* ---- rename.c ---- */
+void log_rename_step(struct log *log); /* goes on when nothing is under way */
+/* True: the log is being renamed, and resume() is called afterwards. */
+bool log_rename_holds(struct log *log, struct log_held *held, void (*resume)(struct log_held *held));
+
 /* ---- flush.c ---- */
+void flush_resume(struct log *log);          /* after a rename: what was not started */
 void flush_ask(struct log *log);             /* the log has pending bytes; decides at the end of the turn */
 void flush_hook_run(struct turn_hook *hook);
 void flush_behind(struct log *log);          /* starts writing out what only the journal has, unless that is under way */

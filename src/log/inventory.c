@@ -13,6 +13,7 @@ struct found_partition {
     int32_t partition;
     int dir;
     const char *suffix;
+    char *name; /* of a -future directory; else NULL */
 };
 struct found_checkpoint {
     struct map_node node;
@@ -59,6 +60,11 @@ static bool found_partition_is(const struct map_node *node, const void *key) {
     const struct found_partition *found = container_of(node, struct found_partition, node);
     const struct partition_key *k = key;
     return found->partition == k->partition && slice_eq(found->topic, k->topic) && !*found->suffix;
+}
+static bool found_future_is(const struct map_node *node, const void *key) {
+    const struct found_partition *found = container_of(node, struct found_partition, node);
+    const struct partition_key *k = key;
+    return found->partition == k->partition && slice_eq(found->topic, k->topic) && found->name;
 }
 static bool found_checkpoint_is(const struct map_node *node, const void *key) {
     const struct found_checkpoint *found = container_of(node, struct found_checkpoint, node);
@@ -260,6 +266,7 @@ static enum err read_dir(struct log_inventory *inventory, int index) {
             found->partition = partition;
             found->dir = index;
             found->suffix = suffix;
+            found->name = strcmp(suffix, "future") == 0 ? mem_strdup(entries[i].name) : NULL;
             map_insert(&inventory->partitions, &found->node, key_hash(topic, partition));
         }
     }
@@ -329,6 +336,7 @@ void log_inventory_destroy(struct log_inventory *inventory) {
     map_each_safe(node, &inventory->partitions) {
         struct found_partition *found = container_of(node, struct found_partition, node);
         mem_free((void *)found->topic.ptr);
+        mem_free(found->name);
         mem_free(found);
     }
     map_deinit(&inventory->partitions);
@@ -356,6 +364,16 @@ int log_inventory_find(const struct log_inventory *inventory, struct slice topic
     struct partition_key key = {topic, partition};
     struct map_node *node = map_find(&inventory->partitions, key_hash(topic, partition), found_partition_is, &key);
     return node ? container_of(node, struct found_partition, node)->dir : -1;
+}
+
+int log_inventory_find_future(const struct log_inventory *inventory, struct slice topic, int32_t partition, const char **ret_name) {
+    struct partition_key key = {topic, partition};
+    struct map_node *node = map_find(&inventory->partitions, key_hash(topic, partition), found_future_is, &key);
+    if (!node)
+        return -1;
+    const struct found_partition *found = container_of(node, struct found_partition, node);
+    *ret_name = found->name;
+    return found->dir;
 }
 
 enum err log_inventory_retire_journals(struct log_inventory *inventory) {

@@ -70,9 +70,31 @@ struct epochs *log_epochs(struct log *log) {
     return &log->epochs;
 }
 
+void log_set_user(struct log *log, void *user, void (*on_progress)(struct log *log, void *user)) {
+    log->user = user;
+    log->on_progress = on_progress;
+}
+
+void log_copy_epochs(struct log *log, const struct log *from) {
+    struct buf text = {0};
+    epochs_format(&from->epochs, &text);
+    epochs_deinit(&log->epochs);
+    log->epochs = (struct epochs){0};
+    if (epochs_parse(&log->epochs, buf_slice(&text)))
+        trace_warn("log", "leader epochs were not taken over", TRACE_STR("dir", log->path));
+    log->epochs_dirty = true;
+    buf_deinit(&text);
+}
+
 int64_t log_last_stable_offset(const struct log *log) {
     int64_t unstable = producers_first_unstable(&log->producers, log->durable_end);
     return unstable >= 0 && unstable < log->durable_end ? unstable : log->durable_end;
+}
+
+void log_work_done(struct log *log) {
+    log->reads--;
+    if (log->phase != LOG_OPEN || log->renaming)
+        flush_progress(log);
 }
 
 /* ---- rolling -------------------------------------------------------------------------------------------------------- */
@@ -120,13 +142,13 @@ static void snapshot_done(struct shard *shard, struct work *work) {
     buf_deinit(&snapshot->bytes);
     mem_free(snapshot->path);
     mem_free(snapshot);
-    log->reads--;
-    if (log->phase != LOG_OPEN)
-        flush_progress(log);
+    log_work_done(log);
 }
 
 /* The producer state below `offset`, beside the segment that begins there. */
 static void write_snapshot(struct log *log, int64_t offset) {
+    if (log->renaming)
+        return; /* recovery does without */
     struct snapshot_write *snapshot = mem_new(struct snapshot_write);
     snapshot->fs = log->store->fs;
     snapshot->log = log;

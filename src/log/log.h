@@ -64,6 +64,8 @@ void log_inventory_each(const struct log_inventory *inventory,
                         void *arg);
 /* The directory that holds topic-partition; -1: none. */
 int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);
+/* The same for a `-future` directory, with its name. */
+int log_inventory_find_future(const struct log_inventory *inventory, struct slice topic, int32_t partition, const char **ret_name);
 /* Removes the journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
 enum err log_inventory_retire_journals(struct log_inventory *inventory) MUST_USE;
 
@@ -96,7 +98,9 @@ struct log_open_options {
     struct slice topic; /* copied */
     int32_t partition;
     int dir;            /* index in log.dirs */
-    bool future;        /* the -future copy of a move */
+    const char *future; /* the name of its directory: the -future copy of a move; NULL: a partition's own */
+    const char *promoted; /* a -future directory becomes this one first; NULL: none */
+    int64_t first_offset; /* where a log that is new begins */
     bool created;       /* made in this run: checkpoints found at start are of another one */
     bool always_recover; /* as the metadata log: clean or not, from offset 0 */
     struct log_settings settings;
@@ -113,6 +117,14 @@ void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg
 /* Renames the directory to `-delete`, then calls done(), and removes it after delay_ms. What was not durable is dropped.
  * The log is freed. */
 void log_delete(struct log *log, int64_t delay_ms, void (*done)(enum err err, void *arg), void *arg);
+
+/* Gives the directory another name inside its log directory, on the device when done() runs. Until then reads from files
+ * wait, and what is appended goes to the journal alone. Before deleting or closing, not while. */
+void log_rename(struct log *log, const char *name, void (*done)(enum err err, void *arg), void *arg);
+/* Whom on_progress() tells from now on. */
+void log_set_user(struct log *log, void *user, void (*on_progress)(struct log *log, void *user));
+/* Takes over the leader epochs of a log with the same records. */
+void log_copy_epochs(struct log *log, const struct log *from);
 
 struct log_offsets { /* all of one moment */
     int64_t start, durable_end, end;
@@ -146,6 +158,11 @@ enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_or
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
+struct log_held { /* private: what waits until a directory has its new name */
+    struct list node;
+    void (*resume)(struct log_held *held);
+};
+
 #define LOG_READ_PIECES 6
 struct log_read {
     /* asked */
@@ -166,6 +183,7 @@ struct log_read {
     void *holds[LOG_READ_PIECES];
     uint8_t *memory;
     struct work work;
+    struct log_held held;
     struct segment *segment;
     int64_t pos, limit_pos;
 };
@@ -189,7 +207,7 @@ struct log_time_search {
     enum err err;
     int64_t found_offset, found_timestamp;
     int32_t found_epoch;
-    void *private_scan;
+    struct log_held held; /* private */
 };
 void log_time_search(struct log_time_search *search);
 

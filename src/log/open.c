@@ -364,7 +364,7 @@ static enum err replay_journal(struct load *load) {
     const struct journal_entry *entries;
     int count = inventory_journal_entries(load->store->options.inventory, load->options.dir, load->options.topic_id,
                                           load->options.partition, &entries);
-    if (!count || load->options.future)
+    if (!count)
         return ERR_OK;
     struct loaded_segment *segment = &load->segments[load->count - 1];
     struct file *file;
@@ -374,7 +374,9 @@ static enum err replay_journal(struct load *load) {
     int64_t replayed = 0;
     for (int i = 0; i < count && !err; i++) {
         err = replay_entry(load, segment, file, entries[i].bytes, &replayed);
-        if (err == ERR_NOT_FOUND) {
+        if (err == ERR_NOT_FOUND && load->options.future) {
+            /* A directory that the partition left and came back to may hold entries of its first stay. */
+        } else if (err == ERR_NOT_FOUND) {
             trace_error("log", "journal does not continue the log: records between are lost", TRACE_STR("dir", load->path),
                         TRACE_INT("log end", load->end), TRACE_INT("entry", entries[i].base_offset));
         } else if (err == ERR_CORRUPT) {
@@ -527,8 +529,21 @@ static enum err make_dir(struct load *load) {
     return err;
 }
 
+/* A crash came between the two renames at the end of a move: this is the second. */
+static enum err promote(struct load *load) {
+    const char *dir = log_inventory_dir(load->store->options.inventory, load->options.dir)->path;
+    char *from = mem_printf("%s/%s", dir, load->options.promoted);
+    enum err err = fs_rename(load->fs, from, load->path);
+    if (!err)
+        err = fs_sync_dir(load->fs, dir);
+    mem_free(from);
+    return err;
+}
+
 static enum err load_log(struct load *load) {
-    enum err err = make_dir(load);
+    enum err err = load->options.promoted ? promote(load) : ERR_OK;
+    if (!err)
+        err = make_dir(load);
     if (!err)
         err = list_files(load);
     if (!err)
@@ -537,7 +552,7 @@ static enum err load_log(struct load *load) {
         err = load_segments(load);
     if (err)
         return err;
-    int64_t wanted_start = load->checkpoint.log_start > 0 ? load->checkpoint.log_start : 0;
+    int64_t wanted_start = load->checkpoint.log_start > 0 ? load->checkpoint.log_start : load->options.first_offset;
     if (load->count && load->segments[load->count - 1].end_offset < wanted_start) {
         for (int i = 0; i < load->count && !err; i++)
             err = remove_segment_files(load, load->segments[i].base_offset);
@@ -608,6 +623,7 @@ static struct log *make_log(struct load *load) {
     list_init(&log->dirty);
     list_init(&log->behind);
     list_init(&log->progress);
+    list_init(&log->held);
     for (int i = 0; i < load->count; i++) {
         struct loaded_segment *from = &load->segments[i];
         struct segment *segment = segment_create(log, from->base_offset);
@@ -667,13 +683,10 @@ void log_open(struct log_store *store, const struct log_open_options *options,
     load->options.topic = slice_str(load->topic);
     load->done = done;
     const struct log_inventory_dir *dir = log_inventory_dir(store->options.inventory, options->dir);
-    char hex[33] = "";
-    if (options->future)
-        uuid_hex(options->topic_id, hex);
-    load->path = options->future ? mem_printf("%s/%s-%d.%s-future", dir->path, load->topic, (int)options->partition, hex)
+    load->path = options->future ? mem_printf("%s/%s", dir->path, options->future)
                                  : mem_printf("%s/%s-%d", dir->path, load->topic, (int)options->partition);
     load->clean = dir->clean && !options->always_recover;
-    if (!options->created)
+    if (!options->created && !options->future)
         load->checkpoint = inventory_checkpoint(store->options.inventory, options->dir, load->options.topic, options->partition);
     load->work = (struct work){.run = load_run, .done = load_done};
     shard_offload(store->shard, &load->work);

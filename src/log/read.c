@@ -274,14 +274,20 @@ static void slow_done(struct shard *shard, struct work *work) {
     mem_free(slow->dir_path);
     mem_free(slow);
     segment_unpin(segment);
-    log->reads--;
-    if (log->phase != LOG_OPEN)
-        flush_progress(log);
+    log_work_done(log);
     read->done(read);
+}
+
+static bool read_later(struct log_read *read);
+
+static void read_resume(struct log_held *held) {
+    read_later(container_of(held, struct log_read, held));
 }
 
 static bool read_later(struct log_read *read) {
     struct log *log = read->log;
+    if (log_rename_holds(log, &read->held, read_resume))
+        return false;
     struct segment *segment = read->segment;
     struct slow_read *slow = mem_new(struct slow_read);
     slow->read = read;

@@ -70,11 +70,9 @@ static void removal_renamed(struct shard *shard, struct work *work) {
     struct removal *removal = container_of(work, struct removal, work);
     struct log *log = removal->log;
     int64_t delay_ms = log->settings.file_delete_delay_ms;
-    log->reads--;
     if (removal->err)
         flush_failed(log->store, log->dir, removal->err, removal->path);
-    if (log->phase != LOG_OPEN)
-        flush_progress(log);
+    log_work_done(log);
     removal->log = NULL;
     removal->renamed = true;
     removal->timer.fire = removal_due;
@@ -115,7 +113,7 @@ static bool first_may_go(struct log *log, int64_t high_watermark) {
 }
 
 void log_retain(struct log *log, int64_t high_watermark) {
-    if (log->state || log->phase != LOG_OPEN)
+    if (log->state || log->phase != LOG_OPEN || log->renaming)
         return;
     const struct log_settings *settings = &log->settings;
     int64_t now = shard_wall_ms(log->store->shard), total = log_size(log);

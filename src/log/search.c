@@ -121,9 +121,7 @@ static void search_done(struct shard *shard, struct work *work) {
     mem_free(time->tail);
     mem_free(time->path);
     mem_free(time);
-    log->reads--;
-    if (log->phase != LOG_OPEN)
-        flush_progress(log);
+    log_work_done(log);
     search->done(search);
 }
 
@@ -149,8 +147,14 @@ static struct segment *choose(const struct log *log, int64_t timestamp, int64_t 
     return best;
 }
 
+static void search_resume(struct log_held *held) {
+    log_time_search(container_of(held, struct log_time_search, held));
+}
+
 void log_time_search(struct log_time_search *search) {
     struct log *log = search->log;
+    if (log_rename_holds(log, &search->held, search_resume))
+        return;
     search->err = log->state == ERR_OFFLINE ? ERR_OFFLINE : ERR_OK;
     search->found_offset = search->found_timestamp = search->found_epoch = -1;
     int64_t target = 0;

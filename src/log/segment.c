@@ -309,15 +309,15 @@ static void seal_done(struct shard *shard, struct work *work) {
                 log->recovery_point = log->segments[at + 1]->base_offset;
         }
     }
-    log->reads--;
     segment_unpin(seal->segment);
     mem_free(seal->path);
     mem_free(seal);
-    if (log->phase != LOG_OPEN)
-        flush_progress(log);
+    log_work_done(log);
 }
 
 void segment_seal(struct segment *segment) {
+    if (segment->log->renaming)
+        return; /* flush_resume() comes back here */
     struct seal *seal = mem_new(struct seal);
     seal->log = segment->log;
     seal->segment = segment;

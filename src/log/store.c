@@ -18,6 +18,8 @@ static void progress_hook_run(struct turn_hook *hook) {
     while ((node = list_pop_front(&now))) {
         struct log *log = container_of(node, struct log, progress);
         producers_high_watermark(&log->producers, log->durable_end);
+        if (log->renaming)
+            log_rename_step(log);
         if (log->phase != LOG_OPEN)
             log_close_step(log); /* may free it */
         else if (log->on_progress)

@@ -1,13 +1,17 @@
 #include "metadata/config.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/properties.h"
 #include "base/trace.h"
-#include "metadata/config_effect.h"
 #include "metadata/config_check.h"
+#include "metadata/config_dynamic.h"
+#include "metadata/config_effect.h"
+#include "metadata/config_internal.h"
 
 /* Keys of our own; what Kafka lacks. */
 struct own_def {
@@ -95,24 +99,28 @@ static const struct config_def *broker_def(struct slice key) {
     return config_find(broker_config_defs, broker_config_def_count, key);
 }
 
+bool broker_config_listener_int(const struct broker_config *config, struct slice listener, const char *key, int64_t *ret_value) {
+    for (int i = config->prefixed_count; i-- > 0;) { /* the last one written holds */
+        const struct config_prefixed *prefixed = &config->prefixed[i];
+        if (strcmp(prefixed->def->name, key) == 0 && config_eq_no_case(prefixed->listener, listener)) {
+            *ret_value = config_int(slice_str(prefixed->value));
+            return true;
+        }
+    }
+    return false;
+}
+
 bool broker_config_is_set(const struct broker_config *config, const char *key) {
     const struct config_def *def = broker_def(slice_str(key));
     check(def, "no broker configuration %s", key);
     return config->values[def - broker_config_defs] != NULL;
 }
 
-static struct slice default_of(const struct config_def *def) {
-    struct slice value = slice_str(def->default_value);
-    if (def->type == CONFIG_LIST && value.size >= 2 && value.ptr[0] == '[') /* the tables show lists in brackets */
-        value = slice_of(value.ptr + 1, value.size - 2);
-    return value;
-}
-
 struct slice broker_config_get(const struct broker_config *config, const char *key) {
     const struct config_def *def = broker_def(slice_str(key));
     check(def, "no broker configuration %s", key);
     const char *value = config->values[def - broker_config_defs];
-    return value ? slice_str(value) : default_of(def);
+    return slice_str(value ? value : def->default_value);
 }
 int64_t broker_config_int(const struct broker_config *config, const char *key) {
     return config_int(broker_config_get(config, key));
@@ -121,105 +129,87 @@ bool broker_config_bool(const struct broker_config *config, const char *key) {
     return config_bool(broker_config_get(config, key));
 }
 
-/* ---- listeners ------------------------------------------------------------------------------------------------------ */
+/* ---- loading --------------------------------------------------------------------------------------------------------- */
 
-static int16_t protocol_of(struct slice name) {
-    static const char *const names[] = {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"};
-    for (int i = 0; i < COUNT_OF(names); i++)
-        if (slice_eq_str(name, names[i]))
-            return (int16_t)i;
-    return -1;
+const char *config_where(const struct broker_config *config, const char *key) {
+    const struct config_def *def = broker_def(slice_str(key));
+    check(def, "no broker configuration %s", key);
+    return config->origins[def - broker_config_defs];
 }
 
-static int16_t listener_protocol(const struct broker_config *config, struct slice name) {
-    struct slice map = broker_config_get(config, "listener.security.protocol.map"), item;
-    while (config_list_next(&map, &item)) {
-        const uint8_t *colon = memchr(item.ptr, ':', item.size);
-        if (colon && slice_eq(slice_of(item.ptr, (size_t)(colon - item.ptr)), name))
-            return protocol_of(slice_of(colon + 1, item.size - (size_t)(colon + 1 - item.ptr)));
-    }
-    return protocol_of(name);
-}
-
-/* NAME://host:port */
-static enum err parse_listener(struct broker_config *config, struct slice text, struct config_listener *ret, struct buf *error) {
-    const uint8_t *sep = text.size ? memmem(text.ptr, text.size, "://", 3) : NULL;
-    const uint8_t *colon = text.size ? memrchr(text.ptr, ':', text.size) : NULL;
-    if (!sep || colon == sep) {
-        buf_printf(error, "%.*s is not of the form NAME://host:port", SLICE_FMT(text));
-        return ERR_INVALID;
-    }
-    ret->name = arena_slice(&config->arena, slice_of(text.ptr, (size_t)(sep - text.ptr)));
-    struct slice host = slice_of(sep + 3, (size_t)(colon - sep - 3));
-    if (host.size >= 2 && host.ptr[0] == '[')
-        host = slice_of(host.ptr + 1, host.size - 2);
-    ret->host = (char *)arena_slice(&config->arena, host).ptr;
-    int64_t port = config_int(slice_of(colon + 1, text.size - (size_t)(colon + 1 - text.ptr)));
-    ret->port = (uint16_t)port;
-    ret->protocol = listener_protocol(config, ret->name);
-    ret->controller = config_list_has(broker_config_get(config, "controller.listener.names"), (const char *)ret->name.ptr);
-    if (port < 0 || port > 65535)
-        buf_printf(error, "%.*s has no valid port", SLICE_FMT(text));
-    else if (ret->protocol < 0)
-        buf_printf(error, "no security protocol defined for listener %.*s", SLICE_FMT(ret->name));
-    else if (ret->protocol != 0)
-        buf_printf(error, "listener %.*s: only PLAINTEXT is supported", SLICE_FMT(ret->name));
+enum err config_refuse(const struct broker_config *config, const char *key, struct buf *error, const char *why, ...) {
+    const struct config_def *def = broker_def(slice_str(key));
+    const char *where = config->origins[def - broker_config_defs];
+    char reason[512];
+    va_list args;
+    va_start(args, why);
+    vsnprintf(reason, sizeof reason, why, args);
+    va_end(args);
+    if (where)
+        buf_printf(error, "%s: Invalid value %.*s for configuration %s: %s", where, SLICE_FMT(broker_config_get(config, key)), key, reason);
     else
-        return ERR_OK;
+        buf_printf(error, "configuration %s: %s", key, reason);
     return ERR_INVALID;
 }
 
-static enum err parse_listeners(struct broker_config *config, struct slice text, struct config_listener *listeners, int *ret_count,
-                                struct buf *error) {
-    struct slice item;
-    int count = 0;
-    while (config_list_next(&text, &item)) {
-        struct config_listener listener;
-        enum err err = parse_listener(config, item, &listener, error);
+static enum err set_own(struct broker_config *config, struct slice key, struct slice value, const char *where, struct buf *reason) {
+    for (int i = 0; i < COUNT_OF(own_defs); i++) {
+        if (!slice_eq_str(key, own_defs[i].def.name))
+            continue;
+        enum err err = config_check(&own_defs[i].def, value, reason);
         if (err)
             return err;
-        if (listener.controller) {
-            config->controller_listener = listener;
-            config->has_controller_listener = true;
-            continue;
-        }
-        if (count == LISTENERS_MAX) {
-            buf_printf(error, "more than %d listeners", LISTENERS_MAX);
+        struct slice host;
+        int port;
+        if (own_defs[i].set == set_http && !parse_http(value, &host, &port)) {
+            buf_printf(reason, "Invalid value %.*s for configuration %.*s: must be host:port, port or none", SLICE_FMT(value), SLICE_FMT(key));
             return ERR_INVALID;
         }
-        listeners[count++] = listener;
+        own_defs[i].set(config, value);
+        return ERR_OK;
     }
-    *ret_count = count;
+    if (key.size > 7 && memcmp(key.ptr, "myelin.", 7) == 0) {
+        buf_printf(reason, "there is no configuration %.*s; known are", SLICE_FMT(key));
+        for (int i = 0; i < COUNT_OF(own_defs); i++)
+            buf_printf(reason, " %s", own_defs[i].def.name);
+        return ERR_INVALID;
+    }
+    trace_info("config", "unknown key, ignored", TRACE_SLICE("key", key), TRACE_STR("where", where)); /* Kafka keeps it for plugins */
     return ERR_OK;
 }
 
-/* ---- loading --------------------------------------------------------------------------------------------------------- */
+/* listener.name.NAME.key: how a key is for one listener. */
+static enum err set_prefixed(struct broker_config *config, struct slice name, const struct config_def *def, struct slice value,
+                             const char *where, struct buf *reason) {
+    enum err err = config_check(def, value, reason);
+    if (err)
+        return err;
+    if (config->prefixed_count == CONFIG_PREFIXED_MAX) {
+        buf_printf(reason, "more than %d settings of listeners", CONFIG_PREFIXED_MAX);
+        return ERR_INVALID;
+    }
+    config->prefixed[config->prefixed_count++] = (struct config_prefixed){
+        arena_slice(&config->arena, name), def, (const char *)arena_slice(&config->arena, value).ptr, where};
+    return ERR_OK;
+}
 
 static enum err set_value(struct broker_config *config, struct slice key, struct slice value, const char *where, struct buf *error) {
+    static const char prefix[] = "listener.name.";
+    struct slice stripped = key;
     const struct config_def *def = broker_def(key);
     struct buf reason = {0};
     enum err err = ERR_OK;
-    bool own = false;
-    for (int i = 0; !def && i < COUNT_OF(own_defs); i++)
-        if (slice_eq_str(key, own_defs[i].def.name)) {
-            err = config_check(&own_defs[i].def, value, &reason);
-            struct slice host;
-            int port;
-            if (!err && own_defs[i].set == set_http && !parse_http(value, &host, &port)) {
-                buf_printf(&reason, "Invalid value %.*s for configuration myelin.http.listener: must be host:port, port or none",
-                           SLICE_FMT(value));
-                err = ERR_INVALID;
-            }
-            if (!err)
-                own_defs[i].set(config, value);
-            own = true;
-        }
     if (def) {
         err = config_check(def, value, &reason);
-        if (!err)
+        if (!err) {
             config->values[def - broker_config_defs] = (const char *)arena_slice(&config->arena, value).ptr;
-    } else if (!own) { /* Kafka keeps unknown keys for plugins */
-        trace_debug("config", "unknown key", TRACE_SLICE("key", key));
+            config->origins[def - broker_config_defs] = where;
+        }
+    } else if (config_strip_listener(&stripped) && broker_def(stripped)) {
+        size_t at = sizeof prefix - 1;
+        err = set_prefixed(config, slice_of(key.ptr + at, key.size - at - stripped.size - 1), broker_def(stripped), value, where, &reason);
+    } else {
+        err = set_own(config, key, value, where, &reason);
     }
     if (err)
         buf_printf(error, "%s: %s", where, buf_text(&reason));
@@ -231,7 +221,7 @@ static enum err read_file(struct broker_config *config, const char *path, struct
     FILE *file = fopen(path, "re");
     struct buf text = {0};
     if (!file) {
-        buf_printf(error, "%s: cannot be opened", path);
+        buf_printf(error, "%s: cannot be opened: %s", path, strerror(errno));
         return ERR_NOT_FOUND;
     }
     size_t count;
@@ -244,8 +234,10 @@ static enum err read_file(struct broker_config *config, const char *path, struct
     struct properties properties;
     int line = 0;
     enum err err = failed ? ERR_IO : properties_parse(&config->arena, buf_slice(&text), &properties, &line);
-    if (err)
-        buf_printf(error, "%s:%d: cannot be read", path, line);
+    if (failed)
+        buf_printf(error, "%s: cannot be read", path);
+    else if (err)
+        buf_printf(error, "%s:%d: malformed \\uxxxx encoding", path, line);
     for (int i = 0; !err && i < properties.count; i++) {
         char *where = arena_printf(&config->arena, "%s:%d", path, properties.items[i].line);
         err = set_value(config, properties.items[i].key, properties.items[i].value, where, error);
@@ -270,20 +262,18 @@ static void set_default(struct broker_config *config, const char *key, const cha
 }
 
 static enum err find_dirs(struct broker_config *config, struct buf *error) {
-    struct slice dirs = broker_config_get(config, "log.dirs"), item;
-    if (!dirs.size)
-        dirs = broker_config_get(config, "log.dir");
+    const char *key = broker_config_get(config, "log.dirs").ptr ? "log.dirs" : "log.dir";
+    struct slice dirs = broker_config_get(config, key), item;
     while (config_list_next(&dirs, &item)) {
-        if (config->log_dir_count == LOG_DIRS_MAX - 1) {
-            buf_printf(error, "log.dirs: more than %d directories", LOG_DIRS_MAX - 1);
-            return ERR_INVALID;
-        }
+        if (config->log_dir_count == LOG_DIRS_MAX - 1)
+            return config_refuse(config, key, error, "there are more than %d directories", LOG_DIRS_MAX - 1);
+        for (int i = 0; i < config->log_dir_count; i++)
+            if (slice_eq_str(item, config->log_dirs[i]))
+                return config_refuse(config, key, error, "%.*s is named twice", SLICE_FMT(item));
         config->log_dirs[config->log_dir_count++] = (const char *)arena_slice(&config->arena, item).ptr;
     }
-    if (!config->log_dir_count) {
-        buf_printf(error, "log.dirs: at least one directory must be defined");
-        return ERR_INVALID;
-    }
+    if (!config->log_dir_count)
+        return config_refuse(config, key, error, "At least one log directory must be defined via log.dirs or log.dir");
     struct slice metadata = broker_config_get(config, "metadata.log.dir");
     for (int i = 0; metadata.size && i <= config->log_dir_count; i++) {
         if (i == config->log_dir_count)
@@ -300,45 +290,45 @@ static enum err derive(struct broker_config *config, struct buf *error) {
     struct slice roles = broker_config_get(config, "process.roles");
     config->is_broker = config_list_has(roles, "broker");
     config->is_controller = config_list_has(roles, "controller");
-    config->node_id = (int32_t)broker_config_int(config, "node.id");
-    if (!broker_config_is_set(config, "node.id") || config->node_id < 0) {
-        buf_printf(error, "node.id: must be set to a number of at least 0");
-        return ERR_INVALID;
+    bool old_name = !config_where(config, "node.id") && config_where(config, "broker.id");
+    config->node_id = (int32_t)broker_config_int(config, old_name ? "broker.id" : "node.id");
+    enum err err = find_dirs(config, error);
+    if (!err)
+        err = config_read_listeners(config, error);
+    return err ? err : config_validate(config, error);
+}
+
+/* A line of its own for each: the log's limit on lines of one kind is not for these. */
+static void warn_no_effect(const char *where, const char *key, const char *reason) {
+    struct trace_site site = {0};
+    const struct trace_field fields[] = {TRACE_STR("key", key), TRACE_STR("because", reason), TRACE_STR("where", where)};
+    if (trace_enabled(TRACE_WARN))
+        trace_write(&site, TRACE_WARN, "config", "accepted, has no effect here", fields, COUNT_OF(fields));
+}
+
+static void warn_all(const struct broker_config *config) {
+    for (int i = 0; i < broker_config_def_count; i++) {
+        const char *reason = config->origins[i] ? config_no_effect(broker_config_defs[i].name) : NULL;
+        if (reason)
+            warn_no_effect(config->origins[i], broker_config_defs[i].name, reason);
     }
-    if (!config->is_broker || !config->is_controller) {
-        buf_printf(error, "process.roles=%.*s: one node that is both broker and controller is what is supported",
-                   SLICE_FMT(roles));
-        return ERR_INVALID;
+    for (int i = 0; i < config->prefixed_count; i++) {
+        const struct config_prefixed *prefixed = &config->prefixed[i];
+        const char *reason = config_no_effect(prefixed->def->name);
+        if (!reason && !config_listener_may_set(prefixed->def->name))
+            reason = "it is a setting of the broker, not of a listener";
+        char *key = reason ? mem_printf("listener.name.%.*s.%s", SLICE_FMT(prefixed->listener), prefixed->def->name) : NULL;
+        if (reason)
+            warn_no_effect(prefixed->where, key, reason);
+        mem_free(key);
     }
-    enum err err = parse_listeners(config, broker_config_get(config, "listeners"), config->listeners, &config->listener_count,
-                                   error);
-    if (err)
-        return err;
-    struct slice advertised = broker_config_get(config, "advertised.listeners");
-    bool had = config->has_controller_listener;
-    struct config_listener controller = config->controller_listener;
-    if (advertised.size)
-        err = parse_listeners(config, advertised, config->advertised, &config->advertised_count, error);
-    config->has_controller_listener = had;
-    config->controller_listener = controller;
-    if (!advertised.size) {
-        memcpy(config->advertised, config->listeners, sizeof config->advertised);
-        config->advertised_count = config->listener_count;
-    }
-    for (int i = 0; !err && i < config->advertised_count; i++)
-        if (!config->advertised[i].host[0] || strcmp(config->advertised[i].host, "0.0.0.0") == 0)
-            config->advertised[i].host = "localhost";
-    if (!err && !config->listener_count) {
-        buf_printf(error, "listeners: a broker needs at least one");
-        err = ERR_INVALID;
-    }
-    return err ? err : find_dirs(config, error);
 }
 
 enum err broker_config_load(const char *file, const char *const *overrides, int override_count,
                             struct broker_config **ret_config, struct buf *ret_error) {
     struct broker_config *config = mem_new(struct broker_config);
     config->values = mem_zalloc(sizeof *config->values * (size_t)broker_config_def_count);
+    config->origins = mem_zalloc(sizeof *config->origins * (size_t)broker_config_def_count);
     config->embedded = !file;
     for (int i = 0; i < COUNT_OF(own_defs); i++)
         own_defs[i].set(config, slice_str(own_defs[i].def.default_value));
@@ -363,12 +353,7 @@ enum err broker_config_load(const char *file, const char *const *overrides, int 
         return err;
     }
     trace_set_format((enum trace_level)config->log_level, config->log_json);
-    for (int i = 0; i < broker_config_def_count; i++) {
-        const char *reason = config->values[i] && file ? config_no_effect(broker_config_defs[i].name) : NULL;
-        if (reason)
-            trace_warn("config", "accepted, has no effect here", TRACE_STR("key", broker_config_defs[i].name),
-                       TRACE_STR("because", reason));
-    }
+    warn_all(config);
     *ret_config = config;
     return ERR_OK;
 }
@@ -377,6 +362,7 @@ void broker_config_free(struct broker_config *config) {
     if (!config)
         return;
     mem_free(config->values);
+    mem_free(config->origins);
     arena_deinit(&config->arena);
     mem_free(config);
 }
@@ -425,8 +411,15 @@ int config_broker_synonyms(const struct broker_config *config, const struct imag
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]) {
     int count = 0;
     add_broker_values(config, image, def, NULL, arena, synonyms, &count);
-    add_synonym(synonyms, &count, def->name, default_of(def), CONFIG_SOURCE_DEFAULT);
+    add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
     return count;
+}
+
+struct slice config_broker_value(const struct broker_config *config, const struct image *image, const char *key, struct arena *arena) {
+    const struct config_def *def = broker_def(slice_str(key));
+    check(def, "no broker configuration %s", key);
+    struct config_synonym synonyms[CONFIG_SYNONYMS_MAX];
+    return config_broker_synonyms(config, image, def, arena, synonyms) ? synonyms[0].value : SLICE_NULL;
 }
 
 int config_topic_synonyms(const struct broker_config *config, const struct image *image, struct slice topic,
@@ -444,11 +437,11 @@ int config_topic_synonyms(const struct broker_config *config, const struct image
     for (int i = 0; def->synonyms && def->synonyms[i]; i++) {
         const struct config_def *broker = broker_def(slice_str(def->synonyms[i]));
         if (broker && broker->default_value)
-            add_synonym(synonyms, &count, broker->name, in_topic_unit(def->name, broker->name, default_of(broker), arena),
+            add_synonym(synonyms, &count, broker->name, in_topic_unit(def->name, broker->name, slice_str(broker->default_value), arena),
                         CONFIG_SOURCE_DEFAULT);
     }
     if (!def->synonyms)
-        add_synonym(synonyms, &count, def->name, default_of(def), CONFIG_SOURCE_DEFAULT);
+        add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
     return count;
 }
 

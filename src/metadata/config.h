@@ -13,11 +13,19 @@ struct config_listener {
     int16_t protocol;     /* security protocol: 0 PLAINTEXT */
     bool controller;
 };
-enum { LISTENERS_MAX = 16 };
+struct config_prefixed { /* listener.name.NAME.key */
+    struct slice listener;
+    const struct config_def *def;
+    const char *value, *where;
+};
+enum { LISTENERS_MAX = 16, CONFIG_PREFIXED_MAX = 256 };
 
 struct broker_config {
     struct arena arena;
     const char **values; /* of broker_config_defs, by index; NULL: the default holds */
+    const char **origins; /* by index: where the value was written ("server.properties:12"); NULL: nowhere */
+    struct config_prefixed prefixed[CONFIG_PREFIXED_MAX];
+    int prefixed_count;
     bool embedded;       /* no file was given */
     int32_t node_id;
     bool is_broker, is_controller;
@@ -51,6 +59,8 @@ struct slice broker_config_get(const struct broker_config *config, const char *k
 bool broker_config_is_set(const struct broker_config *config, const char *key);
 int64_t broker_config_int(const struct broker_config *config, const char *key);
 bool broker_config_bool(const struct broker_config *config, const char *key);
+/* What listener.name.NAME.key says for one listener; false: nothing. */
+bool broker_config_listener_int(const struct broker_config *config, struct slice listener, const char *key, int64_t *ret_value);
 
 /* Where the value of a setting comes from, as DescribeConfigs numbers it. */
 enum config_source {
@@ -74,6 +84,8 @@ int config_topic_synonyms(const struct broker_config *config, const struct image
                           const struct config_def *def, struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
 int config_broker_synonyms(const struct broker_config *config, const struct image *image, const struct config_def *def,
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
+/* What holds for a broker's key now, changes while it runs included. */
+struct slice config_broker_value(const struct broker_config *config, const struct image *image, const char *key, struct arena *arena);
 struct slice config_topic_value(const struct broker_config *config, const struct image *image, struct slice topic,
                                 const char *key, struct arena *arena);
 /* What a setting means; NULL: no text. Static storage. */

@@ -75,6 +75,14 @@ static bool parse_double(struct slice value, double *ret) {
     return !*end && end != text;
 }
 
+bool config_parse_int32(struct slice value, int32_t *ret) {
+    int64_t number;
+    if (!parse_long(value, &number) || number < INT32_MIN || number > INT32_MAX)
+        return false;
+    *ret = (int32_t)number;
+    return true;
+}
+
 int64_t config_int(struct slice value) {
     int64_t number = 0;
     return parse_long(value, &number) ? number : 0;
@@ -83,15 +91,19 @@ double config_double(struct slice value) {
     double number = 0;
     return parse_double(value, &number) ? number : 0;
 }
-static bool eq_no_case(struct slice s, const char *text) {
-    if (s.size != strlen(text))
+static int lower(uint8_t c) {
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+bool config_eq_no_case(struct slice a, struct slice b) {
+    if (a.size != b.size)
         return false;
-    for (size_t i = 0; i < s.size; i++) {
-        char c = (char)s.ptr[i];
-        if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != text[i])
+    for (size_t i = 0; i < a.size; i++)
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;
-    }
     return true;
+}
+static bool eq_no_case(struct slice s, const char *text) {
+    return config_eq_no_case(s, slice_str(text));
 }
 bool config_bool(struct slice value) {
     return eq_no_case(trim(value), "true");
@@ -138,22 +150,25 @@ static enum err check_range(const struct config_def *def, struct slice value, do
 }
 
 /* "[a, b, c]": one of them. */
-static bool is_one_of(const char *valid, struct slice value) {
+static bool is_one_of(const char *valid, struct slice value, bool any_case) {
     struct slice items = slice_of(valid + 1, strlen(valid) - 2), item;
     while (config_list_next(&items, &item))
-        if (slice_eq(item, value))
+        if (any_case ? config_eq_no_case(item, value) : slice_eq(item, value))
             return true;
     return false;
 }
 
 static enum err check_choice(const struct config_def *def, struct slice whole, struct slice value, struct buf *out) {
+    static const char prefix[] = "(case insensitive) ";
     double unused;
-    bool b;
-    if (def->valid[0] != '[' || parse_range(def->valid, &unused, &unused, &b, &unused, &b) || strchr(def->valid, ':') ||
-        is_one_of(def->valid, value))
+    bool b, any_case = strncmp(def->valid, prefix, sizeof prefix - 1) == 0;
+    const char *valid = def->valid + (any_case ? sizeof prefix - 1 : 0);
+    if (strcmp(valid, "non-empty string") == 0 && !trim(value).size)
+        return refuse(def, whole, "String must be non-empty", out);
+    if (valid[0] != '[' || parse_range(valid, &unused, &unused, &b, &unused, &b) || strchr(valid, ':') || is_one_of(valid, value, any_case))
         return ERR_OK;
     char reason[256];
-    snprintf(reason, sizeof reason, "String must be one of: %.*s", (int)strlen(def->valid) - 2, def->valid + 1);
+    snprintf(reason, sizeof reason, "String must be one of%s: %.*s", any_case ? " (case insensitive)" : "", (int)strlen(valid) - 2, valid + 1);
     return refuse(def, whole, reason, out);
 }
 

@@ -11,6 +11,8 @@
 const struct config_def *config_find(const struct config_def *defs, int count, struct slice name);
 /* INVALID puts Kafka's text into *ret_reason: "Invalid value V for configuration N: R". */
 enum err config_check(const struct config_def *def, struct slice value, struct buf *ret_reason) MUST_USE;
+bool config_parse_int32(struct slice value, int32_t *ret) MUST_USE;
+bool config_eq_no_case(struct slice a, struct slice b);
 /* Of values that were checked. */
 int64_t config_int(struct slice value);
 double config_double(struct slice value);

@@ -12,7 +12,7 @@ static const struct rule rules[] = {
     {"num.network.threads", "connections are spread over shards, see myelin.shards"},
     {"num.io.threads", "requests run on the shard of their connection, see myelin.shards"},
     {"background.threads", "background work runs on the shards"},
-    {"queued.max.request", "a connection has a bounded number of requests in work instead of a queue"},
+    {"queued.max.requests", "a connection has a bounded number of requests in work instead of a queue"},
     {"num.recovery.threads.per.data.dir", "logs are recovered on the blocking-work pool"},
     {"log.cleaner.", "compaction is not there yet"},
     {"ssl.", "TLS is not there yet"},
@@ -21,7 +21,6 @@ static const struct rule rules[] = {
     {"authorizer.", "ACLs are not there yet"},
     {"super.users", "ACLs are not there yet"},
     {"principal.builder", "it names a Java class"},
-    {"password.encoder", "passwords are not kept"},
     {"connections.max.reauth", "SASL is not there yet"},
     {"connection.failed.authentication", "SASL is not there yet"},
     {"delegation.token", "delegation tokens are not there yet"},
@@ -50,11 +49,41 @@ static const struct rule rules[] = {
     {"metrics.", "metrics are at /metrics"},
     {"auto.include.jmx", "there is no JMX; metrics are at /metrics"},
     {"config.providers", "configuration providers are Java classes"},
-    {"zookeeper", "there is no ZooKeeper"},
+    {"alter.log.dirs", "quotas are not there yet"},
+    {"replication.quota", "quotas are not there yet"},
+    {"broker.heartbeat.interval", "broker and controller are one process, which lives or does not"},
+    {"broker.session.timeout", "broker and controller are one process, which lives or does not"},
+    {"initial.broker.registration", "broker and controller are one process: registration waits for nobody"},
+    {"controller.performance", "there is no queue of controller events to sample"},
+    {"controller.quorum.voters", NULL},
+    {"controller.quorum.", "the quorum is this node alone"},
+    {"controller.socket", "a single node has no other controller"},
+    {"delete.records.purgatory", "what waits is woken by what it waits for, and leaves nothing to purge"},
+    {"fetch.purgatory", "what waits is woken by what it waits for, and leaves nothing to purge"},
+    {"producer.purgatory", "what waits is woken by what it waits for, and leaves nothing to purge"},
+    {"internal.metadata.log.segment.bytes", NULL},
+    {"internal.", "it is internal to Apache Kafka"},
+    {"kafka.metrics", "it names Java classes; metrics are at /metrics"},
+    {"log.flush.scheduler", "flushing is not polled for: see myelin.journal.flush"},
+    {"log.flush.start.offset", "start offsets are written with the other checkpoints: see log.flush.offset.checkpoint.interval.ms"},
+    {"producer.id.expiration.check", "producers expire when retention is checked: see log.retention.check.interval.ms"},
+    {"request.timeout.ms", "a single node sends no requests to others"},
+    {"socket.connection.setup", "a single node connects to no other"},
+    {"unstable.", "unstable versions are not served"},
     {"log.dir.failure", "a single node has no controller elsewhere to tell"},
     {"cordoned", "cordoned directories are not there yet"},
+    {"metadata.max.retention", "the metadata log is not cut yet"},
+    {"telemetry.", "client telemetry is not there yet"},
     {"early.start", "there is no authorizer to start early for"},
 };
+
+bool config_listener_may_set(const char *key) {
+    static const char *const keys[] = {"max.connections", "max.connection.creation.rate"};
+    for (int i = 0; i < COUNT_OF(keys); i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
 
 const char *config_no_effect(const char *key) {
     for (int i = 0; i < COUNT_OF(rules); i++)

@@ -1,6 +1,8 @@
 #include "protocol/codec.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 uint32_t decode_uvarint(struct decoder *d) {
     uint32_t x = 0;
@@ -146,15 +148,17 @@ void json_add_string(struct buf *buf, struct slice s) {
         buf_add_str(buf, "null");
         return;
     }
+    buf_reserve(buf, s.size + 2);
     buf_add_byte(buf, '"');
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.ptr[i];
-        if (c == '"' || c == '\\')
-            buf_printf(buf, "\\%c", c);
-        else if (c < 0x20)
+        if (c < 0x20) {
             buf_printf(buf, "\\u%04x", c);
-        else
-            buf_add_byte(buf, c);
+            continue;
+        }
+        if (c == '"' || c == '\\')
+            buf_add_byte(buf, '\\');
+        buf_add_byte(buf, c);
     }
     buf_add_byte(buf, '"');
 }
@@ -164,10 +168,13 @@ void json_add_bytes(struct buf *buf, struct slice s) {
         buf_add_str(buf, "null");
         return;
     }
-    buf_add_byte(buf, '"');
-    for (size_t i = 0; i < s.size; i++)
-        buf_printf(buf, "%02x", s.ptr[i]);
-    buf_add_byte(buf, '"');
+    uint8_t *at = buf_extend(buf, 2 * s.size + 2);
+    *at++ = '"';
+    for (size_t i = 0; i < s.size; i++) {
+        *at++ = (uint8_t)"0123456789abcdef"[s.ptr[i] >> 4];
+        *at++ = (uint8_t)"0123456789abcdef"[s.ptr[i] & 15];
+    }
+    *at = '"';
 }
 
 void json_add_uuid(struct buf *buf, struct uuid u) {
@@ -176,8 +183,13 @@ void json_add_uuid(struct buf *buf, struct uuid u) {
 }
 
 void json_add_float64(struct buf *buf, double x) {
+    char text[32];
+    int digits = 15;
+    do /* the fewest that read back as the same number */
+        snprintf(text, sizeof text, "%.*g", digits, x);
+    while (strtod(text, NULL) != x && ++digits <= 17);
     if (isfinite(x))
-        buf_printf(buf, "%.17g", x);
+        buf_add_str(buf, text);
     else
         buf_add_str(buf, isnan(x) ? "\"NaN\"" : x > 0 ? "\"Infinity\"" : "\"-Infinity\"");
 }

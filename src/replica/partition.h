@@ -14,6 +14,7 @@
 #include "log/log.h"
 
 struct partition;
+struct move;
 /* Waits for the partition to move. wake() runs when the durable end, the log's state or the leadership changed, and
  * removes the waiter (list_remove()) when it has what it wanted. */
 struct partition_waiter {
@@ -32,6 +33,8 @@ struct partition {
     struct log *log;    /* NULL: opening, offline or deleting */
     enum err err;       /* why there is no log: AGAIN while it opens, OFFLINE, ...; NOT_FOUND: deleted */
     bool opening, deleting;
+    bool frozen;        /* appends wait: the last moment of a move */
+    struct move *move;  /* to another log directory; NULL: none (broker/moves.c) */
     int32_t dir_at_open;     /* index of the directory it is opened in */
     uint64_t removals_seen;  /* see partitions.c */
     int64_t start_epoch_offset; /* log end when this leadership began */

@@ -9,7 +9,7 @@ loopback with free ports, and the packages of other clients. A suite is an execu
 
     main()
 """
-import atexit, contextlib, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+import atexit, contextlib, fcntl, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MYELIN = os.environ.get("MYELIN", os.path.join(ROOT, "build/myelin"))
@@ -129,15 +129,15 @@ class Server:
         self.process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                              errors="replace", **options)
         self.lines = []
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
 
-    def _read(self, process):
+    def _read(self, process, lines):
         for line in process.stdout:
             with self._changed:
-                self.lines.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
         with self._changed:
-            self.lines.append(None)
+            lines.append(None)
             self._changed.notify_all()
 
     def wait_for(self, pattern, timeout_s=60, start=0):
@@ -161,6 +161,17 @@ class Server:
     def kill(self):
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        eventually(self._port_is_free, what="the kernel has closed the killed server's listener")
+
+    def _port_is_free(self):
+        """io_uring's last references to sockets go some time after the process."""
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", self.port))
+                return True
+            except OSError:
+                return False
 
     def stop(self, timeout_s=60):
         """Clean stop; the exit status must be 0 (143 for a JVM)."""
@@ -210,7 +221,6 @@ def kafka_classpath():
         if not shutil.which("mvn") or not shutil.which("java"):
             raise Skip("no java or mvn")
         os.makedirs(CACHE, exist_ok=True)
-        import fcntl
         with open(os.path.join(CACHE, "kafka-libs.lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(os.path.join(libs, ".complete")):
@@ -226,7 +236,7 @@ JVM_DEFAULT = ("-XX:+UseG1GC",)
 
 
 def java_command(main_class, *args, heap="256m", classpath="", jvm=JVM_SHORT):
-    path = kafka_classpath() + (":" + classpath if classpath else "")
+    path = (classpath + ":" if classpath else "") + kafka_classpath()
     return ["java", f"-Xmx{heap}", *jvm, "-cp", path, main_class, *map(str, args)]
 
 
@@ -235,15 +245,30 @@ def java(main_class, *args, timeout_s=120, ok=True, **options):
     return run(java_command(main_class, *args), timeout_s=timeout_s, ok=ok, **options)
 
 
-def java_compile(source):
-    """Compiles one .java file against Kafka's jars, once; gives the class path to add."""
-    out = os.path.join(CACHE, "classes", os.path.splitext(os.path.basename(source))[0])
-    stamp = os.path.join(out, ".stamp")
-    if not os.path.exists(stamp) or os.path.getmtime(stamp) < os.path.getmtime(source):
-        os.makedirs(out, exist_ok=True)
-        run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, source], timeout_s=300)
-        open(stamp, "w").close()
-    return out
+def cached(name, inputs, make):
+    """A directory in the cache that make(path) fills once, and again when `inputs` (a text) is another."""
+    path = os.path.join(CACHE, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = path + ".made-from"
+        if not os.path.exists(stamp) or open(stamp).read() != inputs:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(stamp)
+            shutil.rmtree(path, ignore_errors=True)
+            os.makedirs(path)
+            make(path)
+            with open(stamp, "w") as out:
+                out.write(inputs)
+    return path
+
+
+def java_compile(*sources):
+    """Compiles .java files together against Kafka's jars, once; gives the class path to add."""
+    name = os.path.splitext(os.path.basename(sources[0]))[0]
+    text = "".join(open(source).read() for source in sources)
+    return cached(f"classes/{name}", text,
+                  lambda out: run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, *sources], timeout_s=300))
 
 
 class Kafka(Server):

@@ -110,8 +110,11 @@ class Writer:
         if field.is_array:
             return f"{at}_count != {-1 if field.default == 'null' else 0}"
         if field.is_struct:
-            if field.nullable:
+            if field.nullable and field.default == "null":
                 return f"{at} != NULL"
+            if field.nullable:
+                parts = [self.differs(inner, at) for inner in field.struct.fields]
+                return f"({at} == NULL || " + " || ".join(parts) + ")"
             parts = [self.differs(inner, f"(&{at})") for inner in field.struct.fields]
             return "(" + " || ".join(parts) + ")"
         if field.type in ("string", "bytes"):
@@ -148,10 +151,22 @@ class Writer:
                 total += 1 if inner.is_array or inner.is_struct else SIZES[inner.type]
         return max(1, total)
 
-    def decode_value(self, field, target):
+    def decode_struct_here(self, field, target):
+        """Of a nullable struct that is not null."""
+        at = f"{target}->{field.c_name}"
+        self.put(f"{at} = arena_try_alloc(d->arena, sizeof *{at});")
+        self.open(f"if ({at})")
+        self.put(f"memset({at}, 0, sizeof *{at});")
+        self.put(f"{field.struct.c_name}_decode(d, version, {at});")
+        self.close("} else {")
+        self.indent += 1
+        self.put("decoder_fail(d, ERR_NO_MEMORY);")
+        self.close()
+
+    def decode_value(self, field, target, as_tag=False):
+        """A nullable struct has a byte before it, a varint when it is tagged: 1, or else it is null."""
         at = f"{target}->{field.c_name}"
         if field.is_array:
-            kind = self.element_type(field)
             self.put(f"{at} = decode_array(d, {self.flexible(field)}, {self.nullable(field)}, "
                      f"{self.element_size_min(field)}, sizeof *{at}, &{at}_count);")
             self.open(f"for (int32_t i = 0; i < {at}_count; i++)")
@@ -162,17 +177,11 @@ class Writer:
             else:
                 self.put(f"{at}[i] = decode_{field.type}(d);")
             self.close()
-            del kind
         elif field.is_struct and field.nullable:
-            self.open("if (decode_int8(d) > 0)" if True else "")
-            self.put(f"{at} = arena_try_alloc(d->arena, sizeof *{at});")
-            self.open(f"if ({at})")
-            self.put(f"memset({at}, 0, sizeof *{at});")
-            self.put(f"{field.struct.c_name}_decode(d, version, {at});")
-            self.close("} else {")
-            self.indent += 1
-            self.put("decoder_fail(d, ERR_NO_MEMORY);")
-            self.close()
+            if as_tag:
+                self.put(f"{at} = NULL;")
+            self.open("if (decode_uvarint(d) > 0)" if as_tag else "if (decode_int8(d) >= 0 && !d->err)")
+            self.decode_struct_here(field, target)
             self.close()
         elif field.is_struct:
             self.put(f"{field.struct.c_name}_decode(d, version, &{at});")
@@ -215,6 +224,14 @@ class Writer:
             return
         if flexible != "true":
             self.open(f"if ({flexible})")
+        for field, _ in tagged:  # what it is when its tag is not there
+            if field.is_struct and field.nullable and field.default != "null" and not field.is_array:
+                at = f"{target}->{field.c_name}"
+                self.put(f"{at} = arena_try_alloc(d->arena, sizeof *{at});")
+                self.put(f"if ({at})")
+                self.put(f"    {field.struct.c_name}_init({at});")
+                self.put("else")
+                self.put("    decoder_fail(d, ERR_NO_MEMORY);")
         if not tagged:
             self.put("decode_skip_tags(d);")
         else:
@@ -230,7 +247,7 @@ class Writer:
                 is_guarded = self.guarded(where)
                 self.put("d->ptr = payload;")
                 self.put("d->end = payload + size;")
-                self.decode_value(field, target)
+                self.decode_value(field, target, as_tag=True)
                 self.put("d->end = end;")
                 self.put("d->ptr = payload + size;")
                 if is_guarded:
@@ -246,9 +263,9 @@ class Writer:
 
     # --- encode
 
-    def encode_value(self, field, target, nullable=None):
+    def encode_value(self, field, target, as_tag=False):
         at = f"{target}->{field.c_name}"
-        nullable = self.nullable(field) if nullable is None else nullable
+        nullable = self.nullable(field)
         if field.is_array:
             self.put(f"encode_count(e, {at}_count, {self.flexible(field)}, {nullable});")
             self.open(f"for (int32_t i = 0; i < {at}_count; i++)")
@@ -262,7 +279,7 @@ class Writer:
                 self.put(f"encode_{field.type}(e, {at}[i]);")
             self.close()
         elif field.is_struct and field.nullable:
-            self.put(f"encode_int8(e, {at} ? 1 : -1);")
+            self.put(f"encode_uvarint(e, {at} ? 1 : 0);" if as_tag else f"encode_int8(e, {at} ? 1 : -1);")
             self.put(f"if ({at})")
             self.put(f"    {field.struct.c_name}_encode(e, version, {at});")
         elif field.is_struct:
@@ -307,7 +324,7 @@ class Writer:
             for i, (field, where) in enumerate(tagged):
                 self.open(f"if (has{i})")
                 self.put(f"size_t begin = encode_tag_begin(e, {field.tag});")
-                self.encode_value(field, target)
+                self.encode_value(field, target, as_tag=True)
                 self.put("encode_tag_end(e, begin);")
                 self.close()
         if flexible != "true":

@@ -48,7 +48,7 @@ class Field:
                 self.tag = int(match.group(1))
                 self.tagged = versions(match.group(2)) if match.group(2) else (0, MAX_VERSION)
             elif word.startswith("="):
-                self.default = {"None": "null"}.get(word[1:], word[1:]).strip('"')
+                self.default = word[1:].strip('"')
             elif word == "ignorable":
                 self.ignorable = True
             elif word == "flexible(none)":

@@ -1,6 +1,7 @@
 """Writes the API table, error codes, and the tables of configuration keys and features."""
 import csv, os
-from schema import snake
+from codec import has_json
+from schema import meet, snake
 
 
 def rows(path):
@@ -57,6 +58,13 @@ def errors(path):
     return "\n".join(h) + "\n", "\n".join(c) + "\n"
 
 
+def default_text(type_, default):
+    """As Kafka's DescribeConfigs writes it; the tables show lists in brackets and classes by `class NAME`."""
+    if type_ == "LIST" and default.startswith("["):
+        return ",".join(item.strip() for item in default[1:-1].split(","))
+    return default.removeprefix("class ") if type_ == "CLASS" else default
+
+
 def configs(folder):
     synonyms = {row[0]: [s.strip() for s in row[1].split(",")] for row in rows(os.path.join(folder, "topic-broker-synonyms.tsv"))}
     c = ['#include "protocol/config_defs.h"', ""]
@@ -72,7 +80,7 @@ def configs(folder):
             null = default == "null"
             required = default == "(required)"
             also = f"synonyms_of_{name.replace('.', '_')}" if kind == "topic" and name in synonyms else "0"
-            c.append(f"    {{{quoted(name)}, CONFIG_{type_}, {'0' if null or required else quoted(default)}, "
+            c.append(f"    {{{quoted(name)}, CONFIG_{type_}, {'0' if null or required else quoted(default_text(type_, default))}, "
                      f"{quoted(valid)}, CONFIG_IMPORTANCE_{importance}, {also}}},")
         c.append("};")
         c.append(f"const int {kind}_config_def_count = sizeof {kind}_config_defs / sizeof {kind}_config_defs[0];")
@@ -89,21 +97,60 @@ def configs(folder):
     return "\n".join(c) + "\n"
 
 
+def field_row(message, c_name, field):
+    """One row of a struct's field table."""
+    def pair(versions):
+        met = meet(versions, message.versions)
+        return "0, -1" if met is None else f"{met[0]}, {met[1]}"
+
+    kind = "STRUCT" if field.is_struct else field.type.upper()
+    count = f"offsetof(struct {c_name}, {field.c_name}_count)" if field.is_array else "0"
+    star = "*" if field.is_array or (field.is_struct and field.nullable) else ""
+    inner = f"&{field.struct.c_name}_fields" if field.is_struct else "NULL"
+    tag = -1 if field.tag is None else field.tag
+    return (f"    {{{quoted(field.name[0].lower() + field.name[1:])}, FIELD_{kind}, {'true' if field.is_array else 'false'}, "
+            f"{'true' if field.is_struct and field.nullable and not field.is_array else 'false'}, {pair(field.versions)}, "
+            f"{pair(field.nullable)}, {tag}, {pair(field.tagged if field.tag is not None else None)}, "
+            f"offsetof(struct {c_name}, {field.c_name}), {count}, "
+            f"sizeof({star}((struct {c_name} *)NULL)->{field.c_name}), {inner}}},")
+
+
+def struct_table(message, c_name, fields):
+    c = ["", f"static void {c_name}_init_any(void *x) {{", f"    {c_name}_init(x);", "}"]
+    if fields:
+        c.append(f"static const struct message_field {c_name}_field_table[] = {{")
+        c += [field_row(message, c_name, field) for field in fields]
+        c.append("};")
+    table = f"{c_name}_field_table" if fields else "NULL"
+    c.append(f"static const struct message_struct {c_name}_fields = {{sizeof(struct {c_name}), {c_name}_init_any, {table}, "
+             f"{len(fields)}}};")
+    return c
+
+
 def message_table(messages):
-    """Every message by name, for tests, fuzzing and dumps."""
-    c = ['#include "protocol/message_table.h"', ""]
+    """Every message by name and its fields as data, for tests, fuzzing and dumps."""
+    c = ['#include "protocol/message_table.h"', "", "#include <stddef.h>"]
     for m in messages:
         c.append(f'#include "protocol/{m.c_name}.h"')
     for m in messages:
+        for struct in m.structs:
+            c += struct_table(m, struct.c_name, struct.fields)
+        c += struct_table(m, m.c_name, m.fields)
         c += ["", f"static enum err {m.c_name}_decode_any(struct decoder *d, int version, void *x) {{",
               f"    return {m.c_name}_decode(d, version, x);", "}",
               f"static enum err {m.c_name}_encode_any(struct encoder *e, int version, const void *x) {{",
               f"    return {m.c_name}_encode(e, version, x);", "}"]
+        if has_json(m):
+            c += [f"static void {m.c_name}_json_any(struct buf *buf, int version, const void *x) {{",
+                  f"    {m.c_name}_json(buf, version, x);", "}"]
     c += ["", "const struct message_type message_types[] = {"]
     for m in messages:
         kind = {"request": "REQUEST", "response": "RESPONSE"}.get(m.kind, "RECORD")
+        json = f"{m.c_name}_json_any" if has_json(m) else "NULL"
+        flexible = meet(m.flexible, m.versions)
         c.append(f"    {{\"{m.name}\", MESSAGE_{kind}, {-1 if m.key is None else m.key}, {m.versions[0]}, {m.versions[1]}, "
-                 f"sizeof(struct {m.c_name}), {m.c_name}_decode_any, {m.c_name}_encode_any}},")
+                 f"{flexible[0] if flexible else m.versions[1] + 1}, sizeof(struct {m.c_name}), {m.c_name}_decode_any, "
+                 f"{m.c_name}_encode_any, {json}, &{m.c_name}_fields}},")
     c += ["};", "const int message_type_count = sizeof message_types / sizeof message_types[0];"]
     return "\n".join(c) + "\n"
 

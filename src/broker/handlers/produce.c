@@ -70,12 +70,26 @@ static void answer_rejected(struct item *item, struct log *log, enum err err, co
     fail(item, err_kafka_code(err));
 }
 
+static void append(struct fanout_item *base, struct partition *partition);
+
+static void unfrozen(struct partition_waiter *waiter, struct partition *partition) {
+    if (partition->frozen && !partition_check_leader(partition))
+        return;
+    list_remove(&waiter->node);
+    append(&container_of(waiter, struct item, waiter)->base, partition);
+}
+
 static void append(struct fanout_item *base, struct partition *partition) {
     struct item *item = container_of(base, struct item, base);
     struct broker_shard *shard = fanout_shard(base);
     enum err err = partition_check_leader(partition);
     if (err) {
         fail(item, err_kafka_code(err));
+        return;
+    }
+    if (partition->frozen) {
+        item->waiter.wake = unfrozen;
+        partition_wait(partition, &item->waiter);
         return;
     }
     struct log_append_result result;

@@ -16,6 +16,8 @@
 #define IOV_COUNT 64
 #define ACCEPT_PER_TURN 64
 #define ACCEPT_RETRY_MS 100
+#define ADDRESS_WAIT_MS 2000
+#define ADDRESS_STEP_MS 10
 
 static struct sock *sock_create(struct shard *shard, int fd) {
     struct sock *sock = mem_new(struct sock);
@@ -367,6 +369,22 @@ static void listener_retry(struct shard *shard, struct timer *timer) {
     accept_some(shard, container_of(timer, struct listener, retry));
 }
 
+/* The kernel takes a killed process's ring apart after its parent has seen it die, and until then the sockets that the
+ * ring watched stay bound: who starts again at once finds the address in use for some milliseconds. */
+static enum err bind_and_listen(int fd, const struct sockaddr *addr, socklen_t size, int backlog) {
+    bool bound = false;
+    for (int tries = ADDRESS_WAIT_MS / ADDRESS_STEP_MS;; tries--) {
+        bound = bound || bind(fd, addr, size) == 0;
+        if (bound && listen(fd, backlog) == 0)
+            return ERR_OK;
+        if (errno != EADDRINUSE)
+            return err_from_errno(errno);
+        if (!tries)
+            return ERR_EXISTS;
+        usleep(ADDRESS_STEP_MS * 1000);
+    }
+}
+
 enum err listener_open(struct runtime *runtime, const struct listen_options *options,
                        void (*on_accept)(struct shard *shard, struct sock *sock, void *arg), void *arg,
                        struct listener **ret_listener) {
@@ -386,8 +404,8 @@ enum err listener_open(struct runtime *runtime, const struct listen_options *opt
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options->send_buffer, sizeof(int));
     if (options->receive_buffer > 0)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options->receive_buffer, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&addr, size) < 0 || listen(fd, options->backlog > 0 ? options->backlog : 50) < 0) {
-        err = errno == EADDRINUSE ? ERR_EXISTS : err_from_errno(errno);
+    err = bind_and_listen(fd, (struct sockaddr *)&addr, size, options->backlog > 0 ? options->backlog : 50);
+    if (err) {
         close(fd);
         return err;
     }

@@ -39,6 +39,9 @@ struct sock {
     enum err send_err;
     bool send_finished;
 
+    struct message move; /* old shard -> new shard */
+    void (*moved)(struct sock *sock);
+
     bool closing;
     void (*closed)(struct shard *shard, void *user);
     struct event recv_event, send_event, close_event;
@@ -271,6 +274,21 @@ size_t sock_send_left(const struct sock *sock) {
     for (int i = sock->piece_index; sock->send_done && i < sock->piece_count; i++)
         left += sock->pieces[i].size;
     return left - (left ? sock->piece_offset : 0);
+}
+
+/* ---- move ----------------------------------------------------------------------------------------------------------- */
+
+static void move_delivered(struct shard *shard, struct message *message) {
+    struct sock *sock = container_of(message, struct sock, move);
+    sock->shard = shard;
+    sock->moved(sock);
+}
+
+void sock_move(struct sock *sock, struct shard *to, void (*moved)(struct sock *sock)) {
+    check(!sock->recv_done && !sock->send_done && !sock->closing, "a connection moves with something in work");
+    sock->moved = moved;
+    sock->move.deliver = move_delivered;
+    shard_post(to, &sock->move);
 }
 
 /* ---- close ---------------------------------------------------------------------------------------------------------- */
