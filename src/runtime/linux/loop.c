@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -284,9 +285,19 @@ static void *shard_main(void *arg) {
     return NULL;
 }
 
+/* A connection and an open segment cost a descriptor each: as many as the system lets us have. */
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 enum err runtime_create(const struct runtime_options *options, struct runtime **ret_runtime) {
     if (options->shard_count < 0 || options->shard_count > 64)
         return ERR_INVALID;
+    raise_descriptor_limit();
     struct runtime *runtime = mem_new(struct runtime);
     runtime->shard_count = options->shard_count;
     if (runtime->shard_count == 0) {
