@@ -22,6 +22,7 @@ enum {
                                       file system's commit for a grown file costs more than writing twice */
     WRITE_BEHIND = 1 << 20,       /* bytes that only the journal has, from which they are written behind */
     BEHIND_WRITES_MAX = 16,       /* behind-writes in flight a shard, beyond those that an answer waits for */
+    READ_BYTES_MIN = 64 << 10,    /* what a read may take when readers keep their share of memory already */
     OPEN_SEGMENTS_MAX = 4096,     /* segments with open files a shard; the least recently used are closed */
 };
 
@@ -74,6 +75,7 @@ struct tail_block {
     int64_t end_offset, end_pos;   /* after the last batch that ends in it; end_pos 0: none does */
     uint64_t end_total;            /* log->appended then */
     int refs;                      /* the log's, and one for each read and write that uses it */
+    bool dropped;                  /* the log has it no more: whoever reads it keeps it alive */
     uint8_t *memory;
 };
 
@@ -143,7 +145,8 @@ struct log_store {
     } dirs[LOG_DIRS_MAX];
     struct log_slot *slots;
     int slot_count, *free_slots, free_slot_count;
-    size_t tail_bytes;             /* of all tail blocks */
+    size_t tail_bytes;             /* of all tail blocks, but for dropped ones */
+    size_t read_bytes;             /* that readers keep: dropped tail blocks, and memory of reads not released */
     struct list clean_blocks;      /* evictable, oldest first */
     struct list open_segments;     /* least recently used first */
     int open_segment_count;

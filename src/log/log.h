@@ -182,6 +182,7 @@ struct log_read {
     struct log_store *store;
     void *holds[LOG_READ_PIECES];
     uint8_t *memory;
+    size_t memory_size;
     struct work work;
     struct log_held held;
     struct segment *segment;

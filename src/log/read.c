@@ -82,6 +82,14 @@ static void add_tail(struct log_read *read, int64_t pos, int64_t end) {
     }
 }
 
+/* The read keeps memory of its own until it is released. */
+static void take_memory(struct log_read *read, uint8_t *memory, size_t size) {
+    read->memory = memory;
+    read->memory_size = size;
+    read->log->store->read_bytes += size;
+    add_piece(read, (struct piece){.ptr = memory, .size = size}, NULL);
+}
+
 static enum err make_contiguous(struct log_read *read) {
     if (!read->contiguous || (read->piece_count == 1 && read->pieces[0].ptr))
         return ERR_OK;
@@ -105,8 +113,7 @@ static enum err make_contiguous(struct log_read *read) {
     }
     size_t size = read->size;
     log_read_release(read);
-    read->memory = memory;
-    add_piece(read, (struct piece){.ptr = memory, .size = size}, NULL);
+    take_memory(read, memory, size);
     return ERR_OK;
 }
 
@@ -164,6 +171,7 @@ struct slow_read {
     bool opened;
     int64_t offset, bound, bytes_max, start_pos, end;
     bool whole_first_batch;
+    size_t reserved; /* of the store's read_bytes, while it is under way */
     /* found */
     int64_t pos, first_batch_size;
     uint8_t *memory;
@@ -250,6 +258,7 @@ static void slow_done(struct shard *shard, struct work *work) {
     struct log *log = read->log;
     read->holds[0] = NULL;
     read->err = slow->err;
+    log->store->read_bytes -= slow->reserved;
     if (slow->load_index && !slow->err && !segment->index_loaded && !segment->removed) {
         segment->index = slow->index;
         segment->index_loaded = true;
@@ -265,8 +274,7 @@ static void slow_done(struct shard *shard, struct work *work) {
     file_unref(slow->file);
     read->first_batch_size = slow->first_batch_size;
     if (!slow->err && slow->size) {
-        read->memory = slow->memory;
-        add_piece(read, (struct piece){.ptr = slow->memory, .size = slow->size}, NULL);
+        take_memory(read, slow->memory, slow->size);
     } else {
         mem_free(slow->memory);
     }
@@ -306,6 +314,9 @@ static bool read_later(struct log_read *read) {
     slow->start_pos = segment->index_loaded ? segment_index_find(segment, read->offset - 1) : 0;
     int64_t shown = shown_size(log, segment);
     slow->end = shown < segment->written ? shown : segment->written;
+    int64_t most = slow->end - slow->start_pos;
+    slow->reserved = most <= 0 ? 0 : (size_t)(most < slow->bytes_max ? most : slow->bytes_max);
+    log->store->read_bytes += slow->reserved;
     read->holds[0] = slow;
     segment_pin(segment);
     log->reads++;
@@ -314,9 +325,18 @@ static bool read_later(struct log_read *read) {
     return false;
 }
 
+/* Peers that read their answers slowly keep what they asked for. Together they get half of what the tails may have; then
+ * answers become small, until they are taken. */
+static int64_t bytes_allowed(const struct log_store *store) {
+    size_t budget = store->options.tail_bytes_max / 2;
+    return READ_BYTES_MIN + (store->read_bytes < budget ? (int64_t)(budget - store->read_bytes) : 0);
+}
+
 bool log_read(struct log_read *read) {
     struct log *log = read->log;
     read->store = log->store;
+    if (!read->contiguous && read->bytes_max > bytes_allowed(log->store))
+        read->bytes_max = bytes_allowed(log->store);
     read->err = ERR_OK;
     read->piece_count = 0;
     read->size = 0;
@@ -354,6 +374,8 @@ void log_read_release(struct log_read *read) {
             tail_block_unref(read->store, read->holds[i]);
         read->holds[i] = NULL;
     }
+    if (read->memory)
+        read->store->read_bytes -= read->memory_size;
     mem_free(read->memory);
     read->memory = NULL;
     read->piece_count = 0;

@@ -67,7 +67,10 @@ void tail_append(struct log *log, const uint8_t *bytes, size_t size, int64_t end
 void tail_block_unref(struct log_store *store, struct tail_block *block) {
     if (--block->refs > 0)
         return;
-    store->tail_bytes -= block->capacity;
+    if (block->dropped)
+        store->read_bytes -= block->capacity;
+    else
+        store->tail_bytes -= block->capacity;
     segment_unpin(block->segment);
     mem_free(block->memory);
     mem_free(block);
@@ -78,6 +81,9 @@ static void block_remove(struct log_store *store, struct tail_block *block) {
     if (!list_is_empty(&block->lru))
         list_remove(&block->lru);
     list_remove(&block->node);
+    block->dropped = true;
+    store->tail_bytes -= block->capacity;
+    store->read_bytes += block->capacity;
     tail_block_unref(store, block);
 }
 
