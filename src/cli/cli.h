@@ -7,6 +7,8 @@
 
 extern const struct command command_server;
 extern const struct command command_topic;
+extern const struct command command_produce;
+extern const struct command command_consume;
 extern const struct command command_config;
 extern const struct command command_cluster;
 extern const struct command command_log;

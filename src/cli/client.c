@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "cli/client_config.h"
@@ -170,6 +171,33 @@ int client_topic(struct client *client, const char *name, const struct metadata_
     }
     *ret_topic = &metadata.topics[0];
     return CLI_OK;
+}
+
+enum { CREATE_TRIES = 20, CREATE_WAIT_MS = 100 };
+
+int client_topic_or_create(struct client *client, const char *name, const struct metadata_response_metadata_response_topic **ret_topic) {
+    struct metadata_request_metadata_request_topic topic;
+    struct metadata_request request;
+    struct metadata_response metadata;
+    metadata_request_init(&request);
+    metadata_request_metadata_request_topic_init(&topic);
+    topic.name = slice_str(name);
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.allow_auto_topic_creation = true;
+    for (int i = 0; i < CREATE_TRIES; i++) {
+        int status = client_call(client, CLIENT_ANY_NODE, API_METADATA, &request, &metadata);
+        if (status)
+            return status;
+        if (metadata.topics_count == 1 && metadata.topics[0].error_code == 0) {
+            *ret_topic = &metadata.topics[0];
+            return CLI_OK;
+        }
+        if (metadata.topics_count == 1 && !kafka_error_is_retriable(metadata.topics[0].error_code))
+            break;
+        poll(NULL, 0, CREATE_WAIT_MS); /* it is being created, or is not and will not */
+    }
+    return client_topic(client, name, ret_topic);
 }
 
 /* ---- errors -------------------------------------------------------------------------------------------------- */

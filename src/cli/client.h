@@ -40,6 +40,8 @@ bool client_offers(struct client *client, enum api_key key); /* the bootstrap se
 int client_metadata(struct client *client, const char *const *names, int count, struct metadata_response *ret_metadata);
 /* Of one topic that must be there; says which name is near when it is not. */
 int client_topic(struct client *client, const char *name, const struct metadata_response_metadata_response_topic **ret_topic);
+/* Likewise, but a broker that creates topics by itself may do so. */
+int client_topic_or_create(struct client *client, const char *name, const struct metadata_response_metadata_response_topic **ret_topic);
 
 /* A producer or consumer; the first line of failure is printed and NULL given. `defaults` is NAME, VALUE, ..., NULL: used
  * where the file says nothing. `configure` sets callbacks; may be NULL. */

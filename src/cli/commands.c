@@ -16,6 +16,8 @@ static const struct command command_help_of = {
 const struct command *const cli_commands[] = {
     &command_server,
     &command_topic,
+    &command_produce,
+    &command_consume,
     &command_config,
     &command_cluster,
     &command_log,
