@@ -11,6 +11,8 @@ extern const struct command command_produce;
 extern const struct command command_consume;
 extern const struct command command_config;
 extern const struct command command_cluster;
+extern const struct command command_bench;
+extern const struct command command_completion;
 extern const struct command command_log;
 
 extern const struct command *const cli_commands[];

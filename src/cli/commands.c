@@ -20,7 +20,9 @@ const struct command *const cli_commands[] = {
     &command_consume,
     &command_config,
     &command_cluster,
+    &command_bench,
     &command_log,
+    &command_completion,
     &command_help_of,
 };
 const int cli_command_count = COUNT_OF(cli_commands);

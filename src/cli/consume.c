@@ -1,30 +1,18 @@
 /* myelin consume TOPIC...: records of partitions, from a place to a place, through librdkafka. Partitions are assigned by
- * hand; there is no group and nothing is committed. Places are looked up first, so that each partition has a first and
- * an end offset as numbers and the command knows when it is done. */
+ * hand (sources.h); there is no group and nothing is committed. */
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
-#include "cli/offsets.h"
 #include "cli/record.h"
+#include "cli/sources.h"
 
-enum { END_NONE = -1 };
-
-struct source { /* a partition that is read */
-    rd_kafka_topic_t *topic;
-    const char *name;
-    int32_t partition;
-    int64_t first, end; /* END_NONE: goes on for ever */
-    bool started, done;
-};
 struct consumer {
     struct client client;
     const struct options *options;
     rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    struct source *sources;
-    int source_count, open_count; /* those not done */
+    struct sources sources;
     int64_t shown, count_max, bytes; /* count_max -1: no limit */
     struct record_format format;
     enum bytes_format key_format, value_format;
@@ -34,80 +22,6 @@ struct consumer {
     struct progress progress;
     struct buf line;
 };
-
-/* ---- what to read -------------------------------------------------------------------------------------------- */
-
-static int add_topic(struct consumer *consumer, const char *name) {
-    struct client *client = &consumer->client;
-    const struct metadata_response_metadata_response_topic *topic;
-    const char *text = options_text(consumer->options, "partition", NULL);
-    int *partitions = NULL, count = 0;
-    int status = client_topic(client, name, &topic);
-    if (status)
-        return status;
-    if (text && !parse_numbers(text, topic->partitions_count, &partitions, &count))
-        return cli_fail("'%s' names no partitions of %s, which has 0 to %d; write them like 0,2 or 0-3", text, name, topic->partitions_count - 1);
-    if (!text) {
-        count = topic->partitions_count;
-        partitions = mem_alloc(sizeof *partitions * (size_t)(count + 1));
-        for (int i = 0; i < count; i++)
-            partitions[i] = i;
-    }
-    int64_t *first = arena_array(&client->arena, int64_t, count), *end = arena_array(&client->arena, int64_t, count);
-    status = offsets_of_place(client, name, partitions, count, consumer->from, consumer->committed, first);
-    if (!status && consumer->bounded)
-        status = offsets_of_place(client, name, partitions, count, consumer->until, consumer->committed, end);
-    consumer->sources = mem_realloc(consumer->sources, sizeof *consumer->sources * (size_t)(consumer->source_count + count + 1));
-    for (int i = 0; i < count && !status; i++)
-        consumer->sources[consumer->source_count++] = (struct source){
-            .name = name, .partition = partitions[i], .first = first[i], .end = consumer->bounded ? end[i] : END_NONE};
-    mem_free(partitions);
-    return status;
-}
-
-static int start_sources(struct consumer *consumer) {
-    rd_kafka_topic_t *topic = NULL;
-    for (int i = 0; i < consumer->source_count; i++) {
-        struct source *source = &consumer->sources[i];
-        if (i == 0 || strcmp(source->name, consumer->sources[i - 1].name) != 0)
-            topic = rd_kafka_topic_new(consumer->rk, source->name, NULL);
-        else
-            rd_kafka_topic_new(consumer->rk, source->name, NULL); /* a reference for each source */
-        source->topic = topic;
-        source->done = source->end != END_NONE && source->first >= source->end;
-        if (source->done)
-            continue;
-        if (rd_kafka_consume_start_queue(topic, source->partition, source->first, consumer->queue))
-            return cli_fail("%s, partition %d cannot be read: %s", source->name, source->partition, rd_kafka_err2str(rd_kafka_last_error()));
-        source->started = true;
-        consumer->open_count++;
-    }
-    return CLI_OK;
-}
-
-static void stop_sources(struct consumer *consumer) {
-    for (int i = 0; i < consumer->source_count; i++) {
-        struct source *source = &consumer->sources[i];
-        if (source->started)
-            rd_kafka_consume_stop(source->topic, source->partition);
-        if (source->topic)
-            rd_kafka_topic_destroy(source->topic);
-    }
-}
-
-static void finish(struct consumer *consumer, struct source *source) {
-    if (!source->done) {
-        source->done = true;
-        consumer->open_count--;
-    }
-}
-
-static struct source *find_source(struct consumer *consumer, const rd_kafka_message_t *message) {
-    for (int i = 0; i < consumer->source_count; i++)
-        if (consumer->sources[i].topic == message->rkt && consumer->sources[i].partition == message->partition)
-            return &consumer->sources[i];
-    return NULL;
-}
 
 /* ---- showing ------------------------------------------------------------------------------------------------- */
 
@@ -146,31 +60,6 @@ static void show(struct consumer *consumer, const rd_kafka_message_t *message, c
     consumer->bytes += (int64_t)(message->len + message->key_len);
 }
 
-static int take(struct consumer *consumer, const rd_kafka_message_t *message) {
-    struct source *source = find_source(consumer, message);
-    if (!source)
-        return message->err ? cli_fail("%s", rd_kafka_message_errstr(message)) : CLI_OK;
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (source->end != END_NONE && message->offset >= source->end)
-            finish(consumer, source);
-        return CLI_OK;
-    }
-    if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
-        return cli_fail("%s, partition %d has no offset %lld; `myelin topic offsets %s` shows where it ends, with --time earliest where it begins",
-                        source->name, source->partition, (long long)source->first, source->name);
-    if (message->err)
-        return cli_fail("%s, partition %d: %s; `myelin topic describe %s` shows its leader", source->name, source->partition,
-                        rd_kafka_err2str(message->err), source->name);
-    consumer->down_since_us = 0;
-    if (source->done)
-        return CLI_OK;
-    if (source->end == END_NONE || message->offset < source->end)
-        show(consumer, message, source);
-    if (source->end != END_NONE && message->offset + 1 >= source->end)
-        finish(consumer, source);
-    return CLI_OK;
-}
-
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *arg) {
@@ -194,20 +83,24 @@ static void show_progress(struct consumer *consumer) {
 
 static int loop(struct consumer *consumer) {
     int status = CLI_OK;
-    while (!status && !interrupted() && consumer->open_count > 0 && consumer->shown != consumer->count_max && !ferror(stdout)) {
+    while (!status && !interrupted() && consumer->sources.open_count > 0 && consumer->shown != consumer->count_max && !ferror(stdout)) {
         rd_kafka_poll(consumer->rk, 0);
         show_progress(consumer);
-        rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->queue, 0);
+        rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->sources.queue, 0);
         if (!message) {
             fflush(stdout); /* nothing more is here now: show what was */
-            message = rd_kafka_consume_queue(consumer->queue, 100);
+            message = rd_kafka_consume_queue(consumer->sources.queue, 100);
         }
         if (!message) {
             if (consumer->down_since_us && cli_now_us() - consumer->down_since_us > (int64_t)consumer->client.timeout_ms * 1000)
                 status = cli_fail("no broker answers for %d ms; is the cluster up? wait longer with --timeout", consumer->client.timeout_ms);
             continue;
         }
-        status = take(consumer, message);
+        const struct source *source;
+        if (sources_take(&consumer->sources, message, &source, &status)) {
+            consumer->down_since_us = 0;
+            show(consumer, message, source);
+        }
         rd_kafka_message_destroy(message);
     }
     return status;
@@ -242,7 +135,8 @@ static int consume_run(struct options *options) {
     if (!status)
         status = client_open(&consumer.client, options);
     for (int i = 0; i < options->argument_count && !status; i++)
-        status = add_topic(&consumer, options->arguments[i]);
+        status = sources_add(&consumer.sources, &consumer.client, options->arguments[i], options_text(options, "partition", NULL), consumer.from,
+                             consumer.bounded ? &consumer.until : NULL, consumer.committed);
     if (!status) {
         const char *settings[] = {"enable.partition.eof", "true", "auto.offset.reset", "error", "isolation.level",
                                   consumer.committed ? "read_committed" : "read_uncommitted", "fetch.wait.max.ms", "250", NULL};
@@ -250,21 +144,18 @@ static int consume_run(struct options *options) {
         status = consumer.rk ? CLI_OK : CLI_FAILED;
     }
     if (!status) {
-        consumer.queue = rd_kafka_queue_new(consumer.rk);
         interrupt_catch();
         progress_begin(&consumer.progress);
-        status = start_sources(&consumer);
+        status = sources_start(&consumer.sources, consumer.rk);
         if (!status)
             status = loop(&consumer);
         progress_end(&consumer.progress);
-        stop_sources(&consumer);
-        rd_kafka_queue_destroy(consumer.queue);
     }
+    sources_stop(&consumer.sources);
     if (consumer.rk)
         rd_kafka_destroy(consumer.rk);
     record_format_deinit(&consumer.format);
     buf_deinit(&consumer.line);
-    mem_free(consumer.sources);
     client_close(&consumer.client);
     return status;
 }

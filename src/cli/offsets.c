@@ -159,6 +159,21 @@ int offsets_of_place(struct client *client, const char *topic, const int *partit
     return status;
 }
 
+int choose_partitions(const struct metadata_response_metadata_response_topic *topic, const char *text, int **ret_partitions,
+                      int *ret_count) {
+    int count = topic->partitions_count;
+    if (text && !parse_numbers(text, count, ret_partitions, ret_count))
+        return cli_fail("'%s' names no partitions of %.*s, which has 0 to %d; write them like 0,2 or 0-3", text, SLICE_FMT(topic->name),
+                        count - 1);
+    if (text)
+        return CLI_OK;
+    *ret_partitions = mem_alloc(sizeof **ret_partitions * (size_t)(count + 1));
+    for (int i = 0; i < count; i++)
+        (*ret_partitions)[i] = i;
+    *ret_count = count;
+    return CLI_OK;
+}
+
 /* ---- myelin topic offsets ------------------------------------------------------------------------------------ */
 
 static bool parse_which(const char *text, int64_t *ret_timestamp) {
@@ -175,29 +190,12 @@ static bool parse_which(const char *text, int64_t *ret_timestamp) {
     return parse_time(text + (text[0] == '@'), cli_now_ms(), ret_timestamp);
 }
 
-/* The partitions that --partition names, else all of the topic. */
-static int chosen_partitions(const struct options *options, const struct metadata_response_metadata_response_topic *topic, int **ret_partitions, int *ret_count) {
-    const char *text = options_text(options, "partition", NULL);
-    int count = topic->partitions_count;
-    if (text) {
-        if (parse_numbers(text, count, ret_partitions, ret_count))
-            return CLI_OK;
-        return cli_fail("'%s' names no partitions of %.*s, which has 0 to %d; write them like 0,2 or 0-3", text, SLICE_FMT(topic->name),
-                        count - 1);
-    }
-    *ret_partitions = mem_alloc(sizeof **ret_partitions * (size_t)(count + 1));
-    for (int i = 0; i < count; i++)
-        (*ret_partitions)[i] = i;
-    *ret_count = count;
-    return CLI_OK;
-}
-
 static int add_offsets(struct client *client, const char *name, int64_t timestamp, json_t *rows) {
     const struct metadata_response_metadata_response_topic *topic;
     int *partitions = NULL, count = 0;
     int status = client_topic(client, name, &topic);
     if (!status)
-        status = chosen_partitions(client->options, topic, &partitions, &count);
+        status = choose_partitions(topic, options_text(client->options, "partition", NULL), &partitions, &count);
     if (status)
         return status;
     struct offset_query *queries = arena_array(&client->arena, struct offset_query, count);
@@ -272,7 +270,7 @@ static int delete_records(struct client *client, struct place place, json_t *row
     int *partitions = NULL, count = 0;
     int status = client_topic(client, name, &topic);
     if (!status)
-        status = chosen_partitions(client->options, topic, &partitions, &count);
+        status = choose_partitions(topic, options_text(client->options, "partition", NULL), &partitions, &count);
     int64_t *offsets = arena_array(&client->arena, int64_t, count);
     if (!status)
         status = offsets_of_place(client, name, partitions, count, place, false, offsets);

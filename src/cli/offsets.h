@@ -32,6 +32,10 @@ int offsets_find(struct client *client, struct offset_query *queries, int count,
 int offsets_of_place(struct client *client, const char *topic, const int *partitions, int count, struct place place,
                      bool committed, int64_t *ret_offsets);
 
+/* The partitions of the topic that the text names (parse_numbers()), all when it is NULL; of mem_alloc(). */
+int choose_partitions(const struct metadata_response_metadata_response_topic *topic, const char *text, int **ret_partitions,
+                      int *ret_count);
+
 int topic_offsets_run(struct options *options);
 int topic_delete_records_run(struct options *options);
 

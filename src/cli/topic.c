@@ -15,6 +15,7 @@ static const struct option_def create_options[] = {
 static const struct option_def list_options[] = {
     {"internal", 0, OPTION_FLAG, NULL, "the cluster's own topics too", NULL, COMPLETE_NOTHING},
     {"pattern", 0, OPTION_TEXT, "GLOB", "only names that match, e.g. 'orders-*'", NULL, COMPLETE_NOTHING},
+    {"quiet", 'q', OPTION_FLAG, NULL, "only the names, one a line", NULL, COMPLETE_NOTHING},
 };
 static const struct option_def alter_options[] = {
     {"partitions", 'p', OPTION_INT, "N", "the new, higher number of partitions", NULL, COMPLETE_NOTHING},

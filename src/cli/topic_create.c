@@ -154,12 +154,17 @@ int topic_list_run(struct options *options) {
             snprintf(name, sizeof name, "%.*s", SLICE_FMT(topic->name));
             if ((topic->is_internal && !options_has(options, "internal")) || (pattern && fnmatch(pattern, name, 0) != 0))
                 continue;
+            if (options_has(options, "quiet"))
+                puts(name);
             json_array_append_new(rows, json_pack("{s:o, s:s, s:b, s:i, s:i}", "topic", json_slice(topic->name), "topic_id",
                                                   uuid_text(topic->topic_id, id), "internal", topic->is_internal, "partitions",
                                                   topic->partitions_count, "replication_factor",
                                                   topic->partitions_count ? topic->partitions[0].replica_nodes_count : 0));
         }
-        output_list(options, rows, columns, COUNT_OF(columns));
+        if (options_has(options, "quiet"))
+            json_decref(rows);
+        else
+            output_list(options, rows, columns, COUNT_OF(columns));
     }
     client_close(&client);
     return status;
