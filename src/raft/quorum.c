@@ -186,6 +186,7 @@ static void read_committed(struct quorum *quorum) {
 /* ---- election -------------------------------------------------------------------------------------------------------- */
 
 struct state_write {
+    struct fs *fs; /* outlives the quorum: the write may still be under way when the node ends */
     struct work work;
     struct quorum *quorum;
     struct buf text;
@@ -197,7 +198,7 @@ static void after(struct quorum *quorum, struct raft_update update);
 
 static void state_run(struct work *work) {
     struct state_write *write = container_of(work, struct state_write, work);
-    write->err = fs_write_whole(write->quorum->fs, write->path, buf_slice(&write->text));
+    write->err = fs_write_whole(write->fs, write->path, buf_slice(&write->text));
 }
 
 static void write_state(struct quorum *quorum);
@@ -210,6 +211,8 @@ static void state_done(struct shard *shard, struct work *work) {
     mem_free(write->path);
     mem_free(write);
     quorum->state_writing = false;
+    if (quorum->stopping)
+        return;
     if (err) {
         fail(quorum, err, "quorum-state cannot be written");
         return;
@@ -229,6 +232,7 @@ static void write_state(struct quorum *quorum) {
     }
     struct state_write *write = mem_new(struct state_write);
     write->quorum = quorum;
+    write->fs = quorum->fs;
     write->path = mem_printf("%s/quorum-state", quorum->path);
     quorum_state_format(&quorum->raft, &write->text);
     write->work = (struct work){.lane = quorum, .run = state_run, .done = state_done};
