@@ -292,8 +292,9 @@ static enum err open_dir(struct runtime *runtime, const struct broker_config *co
         err = lock_dir(fs, dir, &locks[i], error);
     if (err == ERR_BUSY)
         return err;
-    if (!err)
-        err = meta_properties_read(fs, dir, &meta, error);
+    if (err) /* whatever stands there is not a directory that we can use */
+        return ERR_OFFLINE;
+    err = meta_properties_read(fs, dir, &meta, error);
     if (err == ERR_NOT_FOUND) {
         buf_printf(error, "%s: not formatted (no " META_PROPERTIES "); run `myelin storage format`", dir);
         return err;
