@@ -57,6 +57,7 @@ void *shard_user(const struct shard *shard);
 uint64_t shard_now_ns(const struct shard *shard);  /* monotonic; the start of this turn, so it costs nothing */
 uint64_t shard_fresh_ns(struct shard *shard);      /* monotonic; asks the clock now. For measuring latency */
 int64_t shard_wall_ms(const struct shard *shard);  /* since 1970; the start of this turn */
+uint64_t shard_idle_ns(const struct shard *shard); /* how long it has slept since the start, waiting for something to do */
 uint64_t shard_random(struct shard *shard);        /* 64 bits, not for keys */
 /* For keys and UUIDs; any thread. The simulator gives seeded bytes. */
 void runtime_secure_random(struct runtime *runtime, void *bytes, size_t size);

@@ -72,6 +72,7 @@ struct shard {
     pthread_t thread;
     uint64_t now_ns;
     int64_t wall_ms;
+    uint64_t sleep_ns, idle_ns; /* when it went to sleep, 0: it did not; all its sleep */
     uint64_t random[4];
     struct heap timers;
     struct list turn_hooks, deferred, socks;

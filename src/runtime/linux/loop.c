@@ -36,6 +36,10 @@ int64_t shard_wall_ms(const struct shard *shard) {
     return shard->wall_ms;
 }
 
+uint64_t shard_idle_ns(const struct shard *shard) {
+    return shard->idle_ns;
+}
+
 static uint64_t rotate(uint64_t x, int bits) {
     return x << bits | x >> (64 - bits);
 }
@@ -224,9 +228,9 @@ static int64_t time_to_wait(struct shard *shard) {
         return 0;
     }
     struct heap_node *node = heap_min(&shard->timers);
+    uint64_t now = shard->sleep_ns = clock_ns(CLOCK_MONOTONIC);
     if (!node)
         return -1;
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
     return node->key > now ? (int64_t)(node->key - now) : 0;
 }
 
@@ -235,7 +239,10 @@ static int64_t time_to_wait(struct shard *shard) {
 #define TURNS_WITHOUT_WAIT 4
 
 static void turn(struct shard *shard) {
+    shard->sleep_ns = 0;
     shard->runtime->backend->wait(shard, time_to_wait(shard));
+    if (shard->sleep_ns)
+        shard->idle_ns += shard->now_ns - shard->sleep_ns;
     atomic_store_explicit(&shard->sleeping, false, memory_order_relaxed);
     deliver_messages(shard);
     fire_timers(shard);
