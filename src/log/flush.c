@@ -20,6 +20,7 @@ struct segment_write {
     int64_t end_offset, end_pos;     /* the last batch that ends in it; end_pos 0: none */
     uint64_t end_total;
     bool behind;                     /* nobody waits for it */
+    uint64_t started_ns;
     char *path, *dir_path;           /* for the open */
     bool create, preallocate;
     int64_t preallocate_bytes;
@@ -149,8 +150,14 @@ static void write_finished(struct segment_write *write, enum err err) {
 }
 
 static void write_done(struct shard *shard, struct file_io *io) {
-    (void)shard;
     struct segment_write *write = container_of(io, struct segment_write, io);
+    struct log_metrics *metrics = &write->store->metrics;
+    metrics->segment_writes++;
+    metrics->segment_bytes += io->size;
+    if (!write->behind) {
+        metrics->flushes++;
+        histogram_add(&metrics->flush_us, (shard_now_ns(shard) - write->started_ns) / 1000);
+    }
     write_finished(write, io->err);
 }
 
@@ -172,6 +179,7 @@ static void write_start_io(struct segment_write *write) {
                                  .dsync = write->store->options.journal_flush || write->behind,
                                  .done = write_done};
     segment_touch(segment);
+    write->started_ns = shard_now_ns(write->store->shard);
     file_io_start(write->store->shard, &write->io);
 }
 

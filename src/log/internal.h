@@ -155,6 +155,7 @@ struct log_store {
     struct turn_hook flush_hook, progress_hook;
     struct timer upkeep_timer;
     struct compressor *compressor;
+    struct log_metrics metrics;
     void (*stop_done)(struct log_store *store, void *arg);
     void *stop_arg;
 };

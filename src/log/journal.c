@@ -51,6 +51,7 @@ struct journal {
     size_t filling_size; /* header included */
     uint32_t filling_entries;
     struct file_io io;
+    uint64_t submitted_ns;
     struct work zero_work;
     uint8_t *zeros;
     enum err zero_err;
@@ -262,7 +263,6 @@ static struct segment *entry_segment(struct log *log, int64_t base) {
 }
 
 static void journal_written(struct shard *shard, struct file_io *io) {
-    (void)shard;
     struct journal *journal = container_of(io, struct journal, io);
     struct group *group = journal->flying;
     journal->flying = NULL;
@@ -271,6 +271,13 @@ static void journal_written(struct shard *shard, struct file_io *io) {
         flush_failed(journal->store, journal->dir, io->err, journal->path);
         return;
     }
+    struct log_metrics *metrics = &journal->store->metrics;
+    metrics->journal_groups++;
+    metrics->journal_bytes += (uint64_t)group->size;
+    metrics->journal_entries += (uint64_t)group->count;
+    histogram_add(&metrics->group_bytes, (uint64_t)group->size);
+    metrics->flushes++;
+    histogram_add(&metrics->flush_us, (shard_now_ns(shard) - journal->submitted_ns) / 1000);
     for (int i = 0; i < group->count; i++) {
         struct log *log = slot_log(journal->store, &group->logs[i]);
         if (log)
@@ -323,6 +330,7 @@ void journal_submit(struct journal *journal) {
                                    .pos = pos,
                                    .dsync = journal->store->options.journal_flush,
                                    .done = journal_written};
+    journal->submitted_ns = shard_now_ns(journal->store->shard);
     file_io_start(journal->store->shard, &journal->io);
 }
 

@@ -263,3 +263,7 @@ enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_or
         flush_ask(log);
     return err;
 }
+
+int log_segment_count(const struct log *log) {
+    return log->segment_count;
+}

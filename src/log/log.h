@@ -17,6 +17,7 @@
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
+#include "base/histogram.h"
 #include "base/uuid.h"
 #include "log/epochs.h"
 #include "log/producers.h"
@@ -88,6 +89,15 @@ bool log_store_is_full(const struct log_store *store);
 /* This shard learns that a directory went offline elsewhere. Its logs answer ERR_OFFLINE from now on. */
 void log_store_fail_dir(struct log_store *store, int dir);
 bool log_store_dir_is_offline(const struct log_store *store, int dir);
+/* What the store has done since it was made. */
+struct log_metrics {
+    uint64_t journal_groups, journal_entries, journal_bytes; /* written, padding included */
+    uint64_t segment_writes, segment_bytes;                  /* those behind the journal included */
+    uint64_t flushes;          /* writes that answers waited for: groups, and what went straight to a segment */
+    struct histogram flush_us; /* of those */
+    struct histogram group_bytes;
+};
+const struct log_metrics *log_store_metrics(const struct log_store *store);
 /* Empties and removes the journals; every log must have been closed. */
 void log_store_stop(struct log_store *store, void (*done)(struct log_store *store, void *arg), void *arg);
 
@@ -135,6 +145,7 @@ static inline int64_t log_durable_end(const struct log *log) {
 }
 enum err log_state(const struct log *log); /* OK, OFFLINE, NO_SPACE */
 int64_t log_size(const struct log *log);   /* bytes of all .log files */
+int log_segment_count(const struct log *log);
 int64_t log_recovery_point(const struct log *log);
 int log_dir_index(const struct log *log);
 struct uuid log_topic_id(const struct log *log);

@@ -103,6 +103,10 @@ bool log_store_is_full(const struct log_store *store) {
     return store->tail_bytes > store->options.tail_bytes_max + store->options.tail_bytes_max / 2;
 }
 
+const struct log_metrics *log_store_metrics(const struct log_store *store) {
+    return &store->metrics;
+}
+
 bool log_store_dir_is_offline(const struct log_store *store, int dir) {
     return store->dirs[dir].state != ERR_OK;
 }
