@@ -58,6 +58,7 @@ struct broker_shard {
     struct image *image;   /* this shard's copy; changes only between turns of handlers */
     struct log_store *store;
     struct map partitions; /* struct partition by topic id and index: those this shard owns */
+    struct list all_partitions; /* the same; and between them the place that a walk has come to (collect.c) */
     struct partitions_state *partitions_state; /* partitions.c */
     struct list conns;     /* struct conn, the longest idle first */
     struct timer idle_timer, stalled_timer;

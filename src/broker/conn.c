@@ -58,16 +58,23 @@ void conn_free_requests(struct broker_shard *shard) {
     }
 }
 
+static struct listener_metrics *listener_metrics(const struct conn *conn) {
+    return &conn->shard->metrics->listeners[conn->listener->index];
+}
+
 /* ---- closing --------------------------------------------------------------------------------------------------------------- */
 
 static void drop_requests(struct conn *conn, struct list *requests) {
     struct list *node;
     while ((node = list_pop_front(requests))) {
         struct request *request = container_of(node, struct request, node);
-        if (request->answered)
+        if (request->answered) {
+            if (requests == &conn->requests)
+                metrics_sending(conn->shard, request);
             request_free(conn->shard, request);
-        else
+        } else {
             request->conn = NULL; /* freed when it is answered */
+        }
     }
 }
 
@@ -86,11 +93,15 @@ static void closed(struct shard *shard, void *user) {
     drop_requests(conn, &conn->requests);
     if (conn->held) {
         conn->shard->frames_bytes -= (int64_t)conn->held->frame_size;
+        conn->shard->metrics->requests_held--;
         request_free(conn->shard, conn->held);
     }
     conn->shard->frames_bytes -= frame_bytes(conn);
-    if (conn->admitted)
+    if (conn->admitted) {
         connections_gone(conn);
+        listener_metrics(conn)->closed++;
+    }
+    metrics_forget_software(conn->software);
     if (conn->buffer != conn->small)
         mem_free(conn->buffer);
     mem_free(conn->frame);
@@ -152,8 +163,10 @@ static void send_answers(struct conn *conn) {
             break;
         bool close = request->close_after;
         list_remove(&request->node);
+        metrics_sending(conn->shard, request);
         if (request->silent) {
             conn->unsent--;
+            metrics_sent(conn->shard, request);
             request_free(conn->shard, request);
         } else {
             add_pieces(conn, request, &count);
@@ -179,6 +192,8 @@ static void sent(struct sock *sock, enum err err) {
     while ((node = list_pop_front(&conn->sending))) {
         struct request *request = container_of(node, struct request, node);
         metrics_sent(conn->shard, request);
+        listener_metrics(conn)->responses++;
+        listener_metrics(conn)->bytes_out += request->answer_size;
         request_free(conn->shard, request);
         conn->unsent--;
     }
@@ -209,6 +224,7 @@ void conn_answered(struct conn *conn, struct request *request) {
     if (--shard->in_work == 0 && shard->on_drained)
         shard->on_drained(shard);
     if (!conn) { /* the connection is gone */
+        metrics_sending(shard, request);
         request_free(shard, request);
         return;
     }
@@ -263,6 +279,8 @@ static void take_frame(struct conn *conn) {
     request->frame = conn->frame;
     request->frame_size = conn->frame_size;
     request->received_ns = shard_now_ns(conn->shard->shard);
+    listener_metrics(conn)->requests++;
+    listener_metrics(conn)->bytes_in += conn->frame_size + 4;
     conn->frame = NULL;
     if (request_read_header(request)) {
         conn->spoke = true;
@@ -279,8 +297,10 @@ static void take_frame(struct conn *conn) {
     }
     if (may_dispatch(conn, request))
         hand_out(conn, request);
-    else
+    else {
         conn->held = request;
+        conn->shard->metrics->requests_held++;
+    }
 }
 
 static void stall(struct conn *conn) {
@@ -381,6 +401,7 @@ static void advance(struct conn *conn) {
     if (conn->held && may_dispatch(conn, conn->held)) {
         struct request *request = conn->held;
         conn->held = NULL;
+        conn->shard->metrics->requests_held--;
         hand_out(conn, request);
     }
     list_remove(&conn->stalled);
@@ -528,6 +549,7 @@ static void idle(struct shard *shard, struct timer *timer) {
             continue;
         }
         trace_debug("broker", "idle connection closed", TRACE_STR("peer", conn->peer));
+        listener_metrics(conn)->expired++;
         conn_close(conn);
     }
     timer_start(shard, timer, next + NS_PER_MS);
@@ -546,6 +568,7 @@ void conn_start_timers(struct broker_shard *shard) {
 static void admitted(struct conn *conn, bool fine) {
     conn->admitting = false;
     conn->admitted = fine;
+    listener_metrics(conn)->accepted += fine;
     if (conn->gone)
         closed(conn->shard->shard, conn);
     else if (conn->closing)
@@ -575,6 +598,7 @@ void conn_accepted(struct shard *shard, struct sock *sock, void *arg) {
     sock_set_user(sock, conn);
     sock_peer(sock, &peer);
     snprintf(conn->peer, sizeof conn->peer, "%s", peer.text);
+    conn->peer_port = peer.port;
     if (conn->shard->stopping)
         conn_close(conn);
     else {

@@ -52,7 +52,9 @@ struct conn {
     struct turn_hook flush;
     uint64_t active_ns;
     char peer[64];
+    uint16_t peer_port;
     struct slice software_name, software_version; /* ApiVersions (KIP-511); owned */
+    struct software_metrics *software;
 };
 
 void conn_accepted(struct shard *shard, struct sock *sock, void *arg); /* arg: struct broker_listener */

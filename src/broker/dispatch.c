@@ -51,7 +51,7 @@ bool request_read_header(struct request *request) {
 }
 
 bool request_dispatch(struct request *request) {
-    handlers[request->header.key](request);
+    metrics_handle(request->shard, request, handlers[request->header.key]);
     return true;
 }
 

@@ -25,6 +25,7 @@ struct fetch_sessions {
     struct map sessions;
     struct list used;
     int64_t slots;
+    uint64_t evictions;
 };
 
 static int32_t ids_per_shard(const struct broker *broker) {
@@ -41,6 +42,15 @@ struct fetch_sessions *fetch_sessions_create(struct broker_shard *shard) {
 
 int64_t fetch_sessions_count(const struct fetch_sessions *sessions) {
     return (int64_t)sessions->sessions.count;
+}
+int64_t fetch_sessions_partitions(const struct fetch_sessions *sessions) {
+    int64_t count = 0;
+    list_each(node, &sessions->used)
+        count += (int64_t)container_of(node, struct session, used)->partitions.count;
+    return count;
+}
+uint64_t fetch_sessions_evictions(const struct fetch_sessions *sessions) {
+    return sessions->evictions;
 }
 
 /* ---- partitions of a session ---------------------------------------------------------------------------------------------- */
@@ -125,12 +135,14 @@ static bool make_slot(struct fetch_sessions *sessions, const struct fetch_contex
     struct session *oldest = container_of(sessions->used.next, struct session, used);
     if (now - oldest->used_ms > EVICTION_MS) {
         drop_session(sessions, oldest);
+        sessions->evictions++;
         return true;
     }
     list_each(node, &sessions->used) {
         struct session *session = container_of(node, struct session, used);
         if (may_be_evicted(session, context, now)) {
             drop_session(sessions, session);
+            sessions->evictions++;
             return true;
         }
     }

@@ -35,6 +35,8 @@ struct fetch_context {
 struct fetch_sessions *fetch_sessions_create(struct broker_shard *shard);
 void fetch_sessions_destroy(struct fetch_sessions *sessions);
 int64_t fetch_sessions_count(const struct fetch_sessions *sessions);
+int64_t fetch_sessions_partitions(const struct fetch_sessions *sessions); /* of all of them */
+uint64_t fetch_sessions_evictions(const struct fetch_sessions *sessions);
 /* The shard of the session that a request names; the own one when it names none. -1: no shard has such ids. */
 int fetch_session_shard(const struct broker_shard *shard, int32_t session_id, int32_t session_epoch);
 /* On that shard. */

@@ -381,6 +381,7 @@ static void make_shards(struct broker *broker) {
         shard->shard = runtime_shard(broker->runtime, i);
         shard->index = i;
         list_init(&shard->conns);
+        list_init(&shard->all_partitions);
         list_init(&shard->stalled);
         list_init(&shard->parked);
         list_init(&shard->preferred);
@@ -440,7 +441,7 @@ static void free_shards(struct broker *broker) {
         conn_free_requests(shard);
         fetch_sessions_destroy(shard->fetch_sessions);
         partitions_free(shard);
-        mem_free(shard->metrics);
+        metrics_destroy(shard->metrics);
     }
     mem_free(broker->shards);
 }
@@ -488,7 +489,7 @@ struct broker *node_broker(struct node *node) {
     return &node->broker;
 }
 
-int node_run(struct broker_config *config, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services)) {
+int node_run(struct broker_config *config, enum err (*start_services)(struct broker *broker, void **ret_services), void (*stop_services)(void *services)) {
     struct runtime_options options = {.shard_count = config->shards, .backend = config->backend};
     struct runtime *runtime = NULL;
     struct node *node = NULL;
@@ -500,11 +501,13 @@ int node_run(struct broker_config *config, void *(*start_services)(struct broker
     else
         node = node_create(runtime, config, &error);
     if (node) {
-        void *services = start_services ? start_services(&node->broker) : NULL;
-        runtime_run(runtime, node_start, node_stop, node);
+        void *services = NULL;
+        err = start_services ? start_services(&node->broker, &services) : ERR_OK;
+        if (!err)
+            runtime_run(runtime, node_start, node_stop, node);
         if (services)
             stop_services(services);
-        clean = node_destroy(node);
+        clean = node_destroy(node) && !err;
     } else {
         fprintf(stderr, "myelin: %s\n", buf_text(&error));
     }

@@ -5,9 +5,10 @@
 #include "broker/broker.h"
 
 /* Runs a node until it is told to stop. 0: it stopped cleanly; else what a command exits with, after one line on
- * stderr. Takes the configuration. Blocking. start_services, which may be NULL, runs before the shards and gives what
- * stop_services() gets after them: the parts above the broker (HTTP). */
-int node_run(struct broker_config *config, void *(*start_services)(struct broker *broker), void (*stop_services)(void *services));
+ * stderr. Takes the configuration. Blocking. start_services, which may be NULL, runs before the shards, when the ports are
+ * bound, and gives what stop_services() gets after them: the parts above the broker (HTTP). An error, told by itself, ends
+ * the start. */
+int node_run(struct broker_config *config, enum err (*start_services)(struct broker *broker, void **ret_services), void (*stop_services)(void *services));
 
 /* The same in steps, for who has a runtime of its own. node_create() prepares the directories and listeners and blocks;
  * NULL: *ret_error has the line. node_start() is what runtime_run() starts on each shard, node_stop() what it calls for a

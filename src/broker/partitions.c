@@ -195,6 +195,7 @@ static void see_partition(struct broker_shard *shard, const struct image_topic *
         partition->user = shard;
         partition->created = created;
         map_insert(&shard->partitions, &partition->node, partition_hash(topic->id, index));
+        list_push_back(&shard->all_partitions, &partition->all);
         queue_open(shard, partition);
     }
     take_leadership(shard, partition, image);
@@ -319,6 +320,7 @@ static void delete_partition(struct partition *partition) {
     if (!partition->deleting) {
         partition->deleting = true;
         map_remove(&shard->partitions, &partition->node);
+        list_remove(&partition->all);
         partition->err = ERR_NOT_FOUND;
         partition_wake(partition);
     }

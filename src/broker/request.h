@@ -21,7 +21,7 @@ struct request {
     struct arena arena;
     uint8_t *frame;      /* the request's bytes */
     size_t frame_size;
-    uint64_t received_ns;
+    uint64_t received_ns, handled_ns, answered_ns, sending_ns; /* for metrics: starts of the turns */
     /* The answer, while it waits for its turn and is sent. */
     struct list node;    /* of conn->requests, in order of arrival */
     bool answered, silent; /* silent: no answer goes out (acks=0) */

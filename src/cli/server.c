@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "broker/node.h"
 #include "cli/cli.h"
+#include "http/http.h"
 #include "cli/output.h"
 
 enum { OVERRIDES_MAX = 256 };
@@ -24,7 +25,7 @@ static int server_run(struct options *options) {
     /* Requests of some hundred KiB come and go: no mapping and unmapping for each. */
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    return node_run(config, NULL, NULL);
+    return node_run(config, http_start, http_stop);
 }
 
 static const struct option_def server_options[] = {

@@ -26,6 +26,7 @@ struct partition *partition_create(struct uuid topic_id, struct slice topic, int
     partition->index = index;
     partition->err = ERR_AGAIN;
     list_init(&partition->waiters);
+    list_init(&partition->all);
     return partition;
 }
 

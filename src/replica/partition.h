@@ -22,8 +22,14 @@ struct partition_waiter {
     void (*wake)(struct partition_waiter *waiter, struct partition *partition);
 };
 
+struct partition_traffic { /* since the node started; records' data */
+    uint64_t bytes_in, bytes_out, messages_in, produce_requests, fetch_requests;
+};
+
 struct partition {
     struct map_node node; /* of the shard's partitions, by topic id and index */
+    struct list all;      /* of the shard's list of all: for those who walk them over many turns */
+    struct partition_traffic traffic;
     struct uuid topic_id;
     struct slice topic; /* owned */
     int32_t index;

@@ -1,6 +1,7 @@
 /* ApiVersions (KIP-35, KIP-511, KIP-584): what this listener serves, and the cluster's features. */
 #include "base/mem.h"
 #include "broker/handlers/handlers.h"
+#include "broker/metrics.h"
 #include "metadata/features.h"
 #include "protocol/api_versions_request.h"
 #include "protocol/api_versions_response.h"
@@ -38,6 +39,8 @@ static void remember_software(struct conn *conn, const struct api_versions_reque
     conn->software_name = slice_str(mem_strndup((const char *)message->client_software_name.ptr, message->client_software_name.size));
     conn->software_version =
         slice_str(mem_strndup((const char *)message->client_software_version.ptr, message->client_software_version.size));
+    metrics_forget_software(conn->software);
+    conn->software = metrics_count_software(conn->shard->metrics, conn->software_name, conn->software_version);
 }
 
 static void answer_error(struct request *request, int16_t code) {

@@ -121,6 +121,10 @@ static void visit(struct fanout_item *base, struct partition *partition) {
     release(item);
     enum err err = partition_check_epoch(partition, want->current_leader_epoch);
     struct log *log = err ? NULL : partition->log;
+    if (log) {
+        partition->traffic.fetch_requests++;
+        fanout_shard(base)->metrics->fetch_requests++;
+    }
     if (!err && (want->max_bytes < 0 || fetch->bytes_max < 0))
         err = ERR_UNKNOWN;
     if (!err)
@@ -153,17 +157,30 @@ static void visit(struct fanout_item *base, struct partition *partition) {
 
 /* ---- giving reads back, on their shards, when the answer is sent -------------------------------------------------------------- */
 
+struct given {
+    struct log_read read;
+    struct uuid topic_id;
+    int32_t index;
+    size_t sent;
+};
 struct give_back {
     struct message message;
     int count;
-    struct log_read reads[];
+    struct given given[];
 };
 
+static void count_sent(struct broker_shard *shard, struct uuid topic_id, int32_t index, size_t size) {
+    struct partition *partition = partition_find(&shard->partitions, topic_id, index);
+    if (partition)
+        partition->traffic.bytes_out += size;
+}
+
 static void give_back_in(struct shard *shard, struct message *message) {
-    (void)shard;
     struct give_back *back = container_of(message, struct give_back, message);
-    for (int i = 0; i < back->count; i++)
-        log_read_release(&back->reads[i]);
+    for (int i = 0; i < back->count; i++) {
+        count_sent(broker_shard_of(shard), back->given[i].topic_id, back->given[i].index, back->given[i].sent);
+        log_read_release(&back->given[i].read);
+    }
     mem_free(back);
 }
 
@@ -177,12 +194,13 @@ static void give_back_all(void *arg) {
             if (!item->read_held || broker_partition_shard(broker, item->base.topic_id, item->base.index) != s)
                 continue;
             if (s == fetch->request->shard->index) {
+                count_sent(fetch->request->shard, item->base.topic_id, item->base.index, item->out.records.size);
                 release(item);
                 continue;
             }
             if (!back)
-                back = mem_zalloc(sizeof *back + sizeof(struct log_read) * (size_t)(fetch->count - i));
-            back->reads[back->count++] = item->read;
+                back = mem_zalloc(sizeof *back + sizeof(struct given) * (size_t)(fetch->count - i));
+            back->given[back->count++] = (struct given){item->read, item->base.topic_id, item->base.index, item->out.records.size};
             item->read_held = false;
         }
         if (back) {
@@ -253,6 +271,7 @@ static void look_again(struct fetch *fetch) {
         return;
     timer_stop(fetch->request->shard->shard, &fetch->timer);
     list_remove(&fetch->parked.node);
+    fetch->request->shard->metrics->fetch_waiting--;
     read_all(fetch);
 }
 
@@ -292,6 +311,7 @@ static void time_over(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct fetch *fetch = container_of(timer, struct fetch, timer);
     fetch->timed_out = true;
+    fetch->request->shard->metrics->fetch_expired++;
     cancel_watches(fetch);
 }
 
@@ -324,6 +344,7 @@ static void wait_for_more(struct fetch *fetch, int64_t missing) {
     fetch->parked.stop = node_stops;
     list_push_back(&request->shard->parked, &fetch->parked.node);
     timer_start(request->shard->shard, &fetch->timer, fetch->deadline_ns - shard_now_ns(request->shard->shard));
+    request->shard->metrics->fetch_waiting++;
     fetch->watches_out = shards + 1;
     for (int i = 0; i < broker->shard_count; i++) {
         struct watch *watch = &fetch->watches[i];

@@ -38,12 +38,14 @@ static void durable(struct partition_waiter *waiter, struct partition *partition
     struct item *item = container_of(waiter, struct item, waiter);
     if (partition->log && log_durable_end(partition->log) >= item->end_offset) {
         list_remove(&waiter->node);
+        fanout_shard(&item->base)->metrics->produce_waiting--;
         fanout_item_done(&item->base);
         return;
     }
     enum err err = partition->log ? log_state(partition->log) : partition_check_leader(partition);
     if (err) {
         list_remove(&waiter->node);
+        fanout_shard(&item->base)->metrics->produce_waiting--;
         fail(item, err_kafka_code(err));
     }
 }
@@ -70,6 +72,18 @@ static void answer_rejected(struct item *item, struct log *log, enum err err, co
     fail(item, err_kafka_code(err));
 }
 
+/* What Kafka counts as a failure is what it did not see coming. */
+static void count_rejected(struct metrics *metrics, enum err err, size_t size) {
+    if (err == ERR_TOO_LARGE || err == ERR_BATCH_LIST_TOO_LARGE)
+        metrics->bytes_rejected += size;
+    else if (err == ERR_CORRUPT)
+        metrics->corrupt_batches++;
+    else if (err != ERR_OFFLINE && err != ERR_NO_SPACE)
+        metrics->failed_produce++;
+    if (err == ERR_OUT_OF_ORDER_SEQUENCE)
+        metrics->bad_sequences++;
+}
+
 static void append(struct fanout_item *base, struct partition *partition);
 
 static void unfrozen(struct partition_waiter *waiter, struct partition *partition) {
@@ -94,15 +108,22 @@ static void append(struct fanout_item *base, struct partition *partition) {
     }
     struct log_append_result result;
     struct log *log = partition->log;
+    struct metrics *metrics = shard->metrics;
     int32_t count = batch_count(item->bytes.ptr);
+    partition->traffic.produce_requests++;
+    metrics->produce_requests++;
     err = log_append(log, (uint8_t *)item->bytes.ptr, item->bytes.size, APPEND_CLIENT, partition->leader_epoch, fanout_arena(base), &result);
     if (err) {
-        shard->metrics->failed_produce++;
+        count_rejected(metrics, err, item->bytes.size);
         answer_rejected(item, log, err, &result);
         return;
     }
-    shard->metrics->bytes_in += item->bytes.size;
-    shard->metrics->messages_in += (uint64_t)count;
+    if (!result.duplicate) {
+        partition->traffic.bytes_in += item->bytes.size;
+        partition->traffic.messages_in += (uint64_t)count;
+        metrics->bytes_in += item->bytes.size;
+        metrics->messages_in += (uint64_t)count;
+    }
     answer_partition *answer = item->answer;
     answer->base_offset = result.base_offset;
     answer->log_append_time_ms = result.append_time_ms;
@@ -113,6 +134,7 @@ static void append(struct fanout_item *base, struct partition *partition) {
         return;
     }
     item->waiter.wake = durable;
+    metrics->produce_waiting++;
     partition_wait(partition, &item->waiter);
 }
 
