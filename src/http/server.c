@@ -10,7 +10,8 @@
 #include "base/trace.h"
 #include "http/internal.h"
 
-enum { CONNECTIONS_MAX = 64, CONNECTION_MEMORY = 16384, IDLE_S = 10, BACKLOG = 64 };
+enum { CONNECTIONS_MAX = 64, CONNECTION_MEMORY = 16384, IDLE_S = 10, BACKLOG = 64,
+       SLEEP_MAX_MS = 1000 }; /* after a full house the daemon may miss who has come meanwhile */
 
 /* ---- answers --------------------------------------------------------------------------------------------------------- */
 
@@ -144,7 +145,12 @@ static int wait_ms(struct http *http, uint64_t due_ns) {
         uint64_t due_ms = due_ns > now ? (due_ns - now) / NS_PER_MS + 1 : 0;
         ms = due_ms < ms ? due_ms : ms;
     }
-    return ms == UINT64_MAX ? -1 : ms > 60000 ? 60000 : (int)ms;
+    return ms > SLEEP_MAX_MS ? SLEEP_MAX_MS : (int)ms;
+}
+
+static bool is_full(const struct http *http) {
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info->num_connections >= CONNECTIONS_MAX;
 }
 
 static void run(struct side *side, void *arg) {
@@ -155,7 +161,10 @@ static void run(struct side *side, void *arg) {
         uint64_t now = side_now_ns();
         uint64_t health = health_check(http->health, now), scrapes = scrapes_check(http->scrapes, now);
         due = health < scrapes ? health : scrapes;
+        bool was_full = is_full(http);
         MHD_run(http->daemon);
+        if (was_full) /* it looks at its listener again when it next runs, and who waits there wakes nobody */
+            MHD_run(http->daemon);
     }
 }
 
