@@ -214,20 +214,24 @@ class Myelin(Server):
 
 # ---- Apache Kafka, the peer ------------------------------------------------------------------------------------------
 
-def kafka_classpath():
-    """Kafka's server, tools and clients, fetched by Maven once."""
-    libs = os.path.join(CACHE, "kafka-libs")
+def maven_jars(pom, name):
+    """The dependencies of a pom.xml, fetched once: a class path."""
+    libs = os.path.join(CACHE, name)
     if not os.path.exists(os.path.join(libs, ".complete")):
         if not shutil.which("mvn") or not shutil.which("java"):
             raise Skip("no java or mvn")
         os.makedirs(CACHE, exist_ok=True)
-        with open(os.path.join(CACHE, "kafka-libs.lock"), "w") as lock:
+        with open(os.path.join(CACHE, name + ".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(os.path.join(libs, ".complete")):
-                run(["mvn", "-q", "-B", "-f", os.path.join(ROOT, "tests/lib/java/pom.xml"), "dependency:copy-dependencies",
-                     f"-DoutputDirectory={libs}"], timeout_s=600)
+                run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={libs}"], timeout_s=600)
                 open(os.path.join(libs, ".complete"), "w").close()
     return os.path.join(libs, "*")
+
+
+def kafka_classpath():
+    """Kafka's server, tools and clients."""
+    return maven_jars(os.path.join(ROOT, "tests/lib/java/pom.xml"), "kafka-libs")
 
 
 # A short run is over before the second compiler pays; a benchmark leaves the JVM's own choices.
@@ -235,8 +239,9 @@ JVM_SHORT = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 JVM_DEFAULT = ("-XX:+UseG1GC",)
 
 
-def java_command(main_class, *args, heap="256m", classpath="", jvm=JVM_SHORT):
-    path = (classpath + ":" if classpath else "") + kafka_classpath()
+def java_command(main_class, *args, heap="256m", classpath="", jvm=JVM_SHORT, kafka=None):
+    """`classpath` stands before the peer's, or before `kafka` when that is to be used in its place."""
+    path = (classpath + ":" if classpath else "") + (kafka or kafka_classpath())
     return ["java", f"-Xmx{heap}", *jvm, "-cp", path, main_class, *map(str, args)]
 
 

@@ -7,7 +7,6 @@ import org.apache.kafka.common.protocol.types.*;
 import org.apache.kafka.common.protocol.types.Field;
 import org.apache.kafka.common.protocol.types.Type;
 import org.apache.kafka.common.record.internal.*;
-import org.apache.kafka.common.utils.ImplicitLinkedHashCollection;
 
 /**
  * Fills and dumps Kafka's generated message classes by reflection. Which fields a version has, of which type and
@@ -169,7 +168,7 @@ final class Values {
         if (mode == Mode.RANDOM && element.getName().startsWith("java.") && random.nextInt(50) == 0)
             count = 126 + random.nextInt(4);
         Collection array;
-        if (ImplicitLinkedHashCollection.class.isAssignableFrom(member.field.getType()))
+        if (!member.field.getType().isInterface()) // a class of its own, where elements have keys
             array = (Collection) member.field.getType().getDeclaredConstructor().newInstance();
         else
             array = new ArrayList<>();
