@@ -111,13 +111,16 @@ CODEC_CHECK := $(OUT)/tests/interop/codec/codec_check
 $(CODEC_CHECK): $(CODEC_CHECK).o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
 	$(call link,$(CODEC_CHECK).o $(TEST_VALUES),$(LIBS) $(RT_LINUX))
 
-# tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput and a corpus in tests/fuzz/corpus/NAME/.
-FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-FUZZ_BIN := $(patsubst %.c,$(OUT)/%,$(FUZZ_SRC))
-$(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(LIBS) $(RT_LINUX)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(LIBS) $(RT_LINUX) -Wl,--end-group $(LDLIBS)
+# tests/fuzz/NAME_fuzz.c has LLVMFuzzerTestOneInput; tests/fuzz/seeds.c writes what all of them begin with.
+FUZZ_SRC   := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_BIN   := $(patsubst %.c,$(OUT)/%,$(FUZZ_SRC))
+FUZZ_SEEDS := $(OUT)/tests/fuzz/seeds
+$(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(TEST_VALUES) -Wl,--start-group $(LIBS) $(RT_LINUX) -Wl,--end-group $(LDLIBS)
+$(FUZZ_SEEDS): $(FUZZ_SEEDS).o $(TEST_VALUES) $(LIBS) $(RT_LINUX)
+	$(call link,$(FUZZ_SEEDS).o $(TEST_VALUES),$(LIBS) $(RT_LINUX))
 .PHONY: fuzz-programs
-fuzz-programs: $(FUZZ_BIN)
+fuzz-programs: $(FUZZ_BIN) $(FUZZ_SEEDS)
 
 # The load generator and the floors are instruments: built plainly, on their own.
 BENCH_BIN := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))

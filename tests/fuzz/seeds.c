@@ -1,0 +1,215 @@
+/* Writes what each fuzz target begins with: seeds DIR makes DIR/NAME/... Small and valid inputs of every kind, so that
+ * the fuzzer starts behind the first checks of each format. */
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "log/internal.h"
+#include "protocol/api.h"
+#include "raft/snapshot.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/lib/message_values.h"
+
+enum { SEED_SIZE_MAX = 2048, TS = 1700000000 };
+
+static const char *root;
+static int count;
+
+static void write_seed(const char *target, struct slice bytes) {
+    char *dir = mem_printf("%s/%s", root, target), *path = mem_printf("%s/seed-%05d", dir, count++);
+    check(mkdir(dir, 0777) == 0 || errno == EEXIST, "cannot make %s", dir);
+    FILE *file = fopen(path, "wb");
+    check(file && fwrite(bytes.ptr, 1, bytes.size, file) == bytes.size && fclose(file) == 0, "cannot write %s", path);
+    mem_free(dir);
+    mem_free(path);
+}
+
+/* A seed whose first byte is a choice. */
+static void write_choice(const char *target, uint8_t choice, struct slice bytes) {
+    struct buf seed = {0};
+    buf_add_byte(&seed, choice);
+    buf_add_slice(&seed, bytes);
+    write_seed(target, buf_slice(&seed));
+    buf_deinit(&seed);
+}
+
+static void add_piece(struct buf *buf, struct slice bytes) {
+    store_be16(buf_extend(buf, 2), (uint16_t)bytes.size);
+    buf_add_slice(buf, bytes);
+}
+
+/* ---- messages --------------------------------------------------------------------------------------------------------- */
+
+static bool encode_value(const struct message_type *type, int version, uint32_t seed, struct buf *buf) {
+    struct arena arena = {0};
+    struct encoder e;
+    void *x = arena_zalloc(&arena, type->size);
+    size_t before = buf->size;
+    message_fill(type, version, seed, &arena, x);
+    encoder_init(&e, buf, &arena);
+    bool good = type->encode(&e, version, x) == ERR_OK && buf->size - before <= SEED_SIZE_MAX;
+    arena_deinit(&arena);
+    return good;
+}
+
+static void message_seeds(void) {
+    struct buf records = {0};
+    for (int i = 0; i < message_type_count; i++) {
+        const struct message_type *type = &message_types[i];
+        for (int version = type->version_min; version <= type->version_max; version++)
+            for (uint32_t seed = 3; seed < 5; seed++) {
+                struct buf buf = {0}, frame = {0};
+                store_be16(buf_extend(&buf, 2), (uint16_t)i);
+                buf_add_byte(&buf, (uint8_t)(version - type->version_min));
+                if (encode_value(type, version, seed, &buf))
+                    write_seed("message", buf_slice(&buf));
+                struct encoder e;
+                encoder_init(&e, &frame, NULL);
+                if (type->kind == MESSAGE_REQUEST) {
+                    struct api_header header = {(int16_t)type->key, (int16_t)version, 1, SLICE_LIT("c")};
+                    api_header_encode(&e, &header);
+                    if (encode_value(type, version, seed, &frame))
+                        write_seed("request", buf_slice(&frame));
+                } else if (type->kind == MESSAGE_RECORD && type->key >= 0) {
+                    encode_uvarint(&e, 1);
+                    encode_uvarint(&e, (uint32_t)type->key);
+                    encode_uvarint(&e, (uint32_t)version);
+                    if (encode_value(type, version, seed, &frame) && frame.size < 300)
+                        add_piece(&records, buf_slice(&frame));
+                }
+                buf_deinit(&buf);
+                buf_deinit(&frame);
+                if (records.size > SEED_SIZE_MAX) {
+                    write_seed("metadata", buf_slice(&records));
+                    buf_clear(&records);
+                }
+            }
+    }
+    write_seed("metadata", buf_slice(&records));
+    buf_deinit(&records);
+}
+
+/* ---- batches, streams -------------------------------------------------------------------------------------------------- */
+
+static void add_batch(struct buf *out, enum codec codec, int64_t base, int64_t producer, struct compressor *compressor) {
+    struct batch_builder builder;
+    const struct record_header header = {SLICE_LIT("h"), SLICE_LIT("x")};
+    batch_builder_init(&builder, out, base);
+    batch_builder_add(&builder, 0, (int64_t)TS * 1000, SLICE_LIT("key"), SLICE_LIT("value value value value"), &header, 1);
+    batch_builder_add(&builder, 1, (int64_t)TS * 1000 + 5, SLICE_NULL, SLICE_NULL, NULL, 0);
+    check(!batch_builder_finish(&builder, 0, codec, COMPRESS_LEVEL_DEFAULT, compressor, producer, producer < 0 ? -1 : 0,
+                                producer < 0 ? -1 : 0), "a batch of ours");
+}
+
+static void batch_seeds(struct compressor *compressor) {
+    struct buf segment = {0}, stream = {0};
+    for (int codec = CODEC_NONE; codec < CODEC_COUNT; codec++) {
+        struct buf batch = {0};
+        add_batch(&batch, (enum codec)codec, 0, codec & 1 ? 4000 : -1, compressor);
+        for (int choice = 0; choice < 6; choice++)
+            write_choice("batch", (uint8_t)choice, buf_slice(&batch));
+        add_batch(&segment, (enum codec)codec, codec * 2, -1, compressor);
+        buf_clear(&stream);
+        static const char text[] = "the same words again and again, the same words again and again";
+        check(!codec_compress(compressor, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, SLICE_LIT(text), &stream), "a stream of ours");
+        write_choice("compress", (uint8_t)(codec + CODEC_COUNT * 6), buf_slice(&stream));
+        buf_deinit(&batch);
+    }
+    write_choice("segment", 0, buf_slice(&segment));
+    write_choice("segment", 1, buf_slice(&segment));
+    buf_deinit(&segment);
+    buf_deinit(&stream);
+}
+
+static void segment_seeds(void) {
+    struct buf buf = {0}, entries = {0};
+    for (uint32_t i = 1; i < 4; i++) {
+        store_be32(buf_extend(&entries, 4), i * 10);
+        store_be32(buf_extend(&entries, 4), i * 4096);
+    }
+    buf_add_byte(&buf, 200); /* of 65536 bytes: the segment's size */
+    add_piece(&buf, buf_slice(&entries));
+    store_be64(buf_extend(&buf, 8), (uint64_t)TS * 1000);
+    store_be32(buf_extend(&buf, 4), 10);
+    write_choice("segment", 2, buf_slice(&buf));
+    struct txn_index index = {0};
+    const struct aborted_txn aborted = {4000, 10, 20, 10};
+    txn_index_add(&index, &aborted);
+    buf_clear(&buf);
+    txn_index_encode(&index, &buf);
+    write_choice("segment", 3, buf_slice(&buf));
+    txn_index_deinit(&index);
+    struct producers producers = {0};
+    struct aborted_txn unused;
+    struct buf batch = {0};
+    add_batch(&batch, CODEC_NONE, 0, 4000, NULL);
+    producers_append(&producers, batch.ptr, &unused);
+    buf_clear(&buf);
+    producers_encode(&producers, &buf);
+    write_choice("segment", 4, buf_slice(&buf));
+    producers_clear(&producers);
+    buf_deinit(&batch);
+    buf_deinit(&buf);
+    buf_deinit(&entries);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------------- */
+
+static void text_seeds(void) {
+    write_choice("text", 0, SLICE_LIT("0\n2\na-topic 0 17\n__consumer_offsets 49 0\n"));
+    write_choice("text", 1, SLICE_LIT("0\n2\n0 0\n3 1200\n"));
+    write_choice("text", 2, SLICE_LIT("version: 0\ntopic_id: 4L6g3nShT-eMCtK--X86sw"));
+    write_choice("text", 3, SLICE_LIT("# note\nkey=value\\\n   more\nother : \\u0041\\t\n! note\nlast"));
+    write_choice("text", 4, SLICE_LIT("{\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}"));
+    write_choice("text", 4, SLICE_LIT("{\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":1}],\"data_version\":0}"));
+    write_choice("text", 5, SLICE_LIT("#\nnode.id=1\ncluster.id=4L6g3nShT-eMCtK--X86sw\nversion=1\ndirectory.id=4L6g3nShT-eMCtK--X86sw\n"));
+    write_choice("text", 6, SLICE_LIT("process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n"
+                                      "listeners=PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093\ncontroller.listener.names=CONTROLLER\n"
+                                      "inter.broker.listener.name=PLAINTEXT\nlistener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+                                      "log.dirs=a,b\nlog.retention.hours=168\ncompression.type=zstd\n"));
+    struct buf snapshot = {0};
+    struct snapshot_writer writer;
+    snapshot_begin(&writer, &snapshot, 1, (int64_t)TS * 1000, 1, SLICE_EMPTY);
+    snapshot_add(&writer, SLICE_LIT("\x01\x0c\x00\x09transaction.version\x00\x02\x00"));
+    snapshot_end(&writer);
+    write_choice("text", 7, buf_slice(&snapshot));
+    buf_deinit(&snapshot);
+}
+
+static void journal_seeds(void) {
+    struct buf ring = {0};
+    for (uint64_t number = 1; number < 4; number++) {
+        struct buf group = {0}, batch = {0};
+        add_batch(&batch, CODEC_NONE, (int64_t)number * 2, -1, NULL);
+        uint8_t *p = buf_extend(&group, JOURNAL_HEADER + JOURNAL_ENTRY_HEADER);
+        memset(p, 0, JOURNAL_HEADER + JOURNAL_ENTRY_HEADER);
+        store_be64(p + 8, number);
+        store_be64(p + 32, 1); /* the oldest that is needed */
+        store_be32(p + 48, 1);
+        store_be32(p + JOURNAL_HEADER + 20, (uint32_t)batch.size);
+        store_be64(p + JOURNAL_HEADER + 24, number * 2);
+        buf_add_slice(&group, buf_slice(&batch));
+        while (group.size % 8)
+            buf_add_byte(&group, 0);
+        add_piece(&ring, buf_slice(&group));
+        buf_deinit(&group);
+        buf_deinit(&batch);
+    }
+    write_choice("journal", 0, buf_slice(&ring));
+    buf_deinit(&ring);
+}
+
+int main(int argc, char **argv) {
+    check(argc == 2, "seeds DIR");
+    root = argv[1];
+    struct compressor *compressor = compressor_create();
+    message_seeds();
+    batch_seeds(compressor);
+    segment_seeds();
+    text_seeds();
+    journal_seeds();
+    write_seed("fails", SLICE_LIT("good"));
+    compressor_destroy(compressor);
+    printf("%d seeds\n", count);
+    return 0;
+}
