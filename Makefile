@@ -130,6 +130,11 @@ build/bench/%: bench/%.c
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
+# Another compiler's opinion of all sources, without building: make syntax CC=clang
+.PHONY: syntax
+syntax: $(GEN_STAMP)
+	@find src tests $(GEN) -name '*.c' | sort | xargs -P 2 -n 10 $(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only
+
 # --- commands ------------------------------------------------------------------------------------------
 T ?=
 FUZZ_SECONDS ?= 60
