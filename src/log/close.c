@@ -56,6 +56,8 @@ static void close_run(struct work *work) {
         if (!err)
             err = fs_write_whole(finish->fs, path, buf_slice(&finish->epochs));
         mem_free(path);
+        if (!err && !log->names_durable)
+            err = log_sync_names(finish->fs, log->path);
     }
     finish->err = err;
 }

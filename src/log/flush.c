@@ -22,7 +22,7 @@ struct segment_write {
     bool behind;                     /* nobody waits for it */
     uint64_t started_ns;
     char *path, *dir_path;           /* for the open */
-    bool create, preallocate;
+    bool create, preallocate, sync_names;
     int64_t preallocate_bytes;
     struct file *file, *direct;
     uint8_t front[FILE_DIRECT_ALIGN];
@@ -201,9 +201,11 @@ static void open_run(struct work *work) {
     if (!write->err && write->create) {
         if (write->preallocate)
             write->err = file_reserve(write->direct, 0, write->preallocate_bytes);
-        if (!write->err)
+        if (!write->err && !write->sync_names)
             write->err = fs_sync_dir(fs, write->dir_path);
     }
+    if (!write->err && write->sync_names)
+        write->err = log_sync_names(fs, write->dir_path);
 }
 
 static void open_done(struct shard *shard, struct work *work) {
@@ -222,6 +224,7 @@ static void open_done(struct shard *shard, struct work *work) {
     file_unref(segment->direct);
     segment->direct = write->direct;
     segment->exists = true;
+    write->log->names_durable = true;
     memcpy(write->block->memory, write->front, write->front_size);
     write->block->start = 0;
     segment_touch(segment);
@@ -252,6 +255,7 @@ static void write_next(struct log *log, bool behind) {
     write->path = segment_path(write->segment, ".log");
     write->dir_path = mem_strdup(log->path);
     write->create = !write->segment->exists;
+    write->sync_names = !log->names_durable; /* who made the directory did not flush it: most stay empty */
     write->preallocate = log->settings.preallocate;
     write->preallocate_bytes = log->settings.segment_bytes;
     write->segment->opening = true;

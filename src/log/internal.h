@@ -120,6 +120,7 @@ struct log {
     bool finishing;                /* the last step of closing is under way */
     struct rename *renaming;       /* rename.c: nothing new may take the path meanwhile */
     struct list held;              /* struct log_held: waits for the end of it */
+    bool names_durable;            /* its directory and partition.metadata are on the device, and the segments that exist */
     int64_t delete_delay_ms;
 };
 
@@ -242,6 +243,8 @@ void segment_seal(struct segment *segment);
 /* ---- open.c, close.c ---- */
 void log_free(struct log *log);
 void log_close_step(struct log *log);
+/* Makes the directory of a log durable: its name, its partition.metadata and the names in it. Blocking. */
+enum err log_sync_names(struct fs *fs, const char *path) MUST_USE;
 /* Writes the .snapshot of the producer state at `offset`. Blocking. */
 enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) MUST_USE;
 

@@ -43,7 +43,7 @@ struct load {
     int64_t start, end;
     struct producers producers;
     struct epochs epochs;
-    bool metadata_missing;
+    bool names_durable;
     void (*done)(struct log *log, enum err err, void *user);
     enum err err;
 };
@@ -388,6 +388,8 @@ static enum err replay_journal(struct load *load) {
     if (!err && replayed)
         err = file_sync(file);
     file_unref(file);
+    if (!err && replayed && !(err = log_sync_names(load->fs, load->path))) /* before the journal goes */
+        load->names_durable = true;
     if (replayed)
         trace_info("log", "batches from the journal", TRACE_STR("dir", load->path), TRACE_INT("batches", replayed),
                    TRACE_INT("end", load->end));
@@ -509,7 +511,10 @@ static enum err make_dir(struct load *load) {
     size_t size = 0;
     err = fs_read_whole(load->fs, path, 65536, &bytes, &size);
     struct uuid id;
-    if (err == ERR_NOT_FOUND) {
+    bool torn = !err && partition_metadata_parse(slice_of(bytes, size), &id);
+    if (torn) /* it is flushed before the first segment is written: there was no data yet, or the journal has it */
+        trace_warn("log", "partition.metadata is unreadable and made anew", TRACE_STR("dir", load->path));
+    if (err == ERR_NOT_FOUND || torn) {
         struct buf text = {0};
         partition_metadata_format(load->options.topic_id, &text);
         struct file *file;
@@ -519,10 +524,8 @@ static enum err make_dir(struct load *load) {
             file_unref(file);
         }
         buf_deinit(&text);
-    } else if (!err) {
-        err = partition_metadata_parse(slice_of(bytes, size), &id);
-        if (!err && !uuid_eq(id, load->options.topic_id))
-            err = ERR_INCONSISTENT_TOPIC_ID;
+    } else if (!err && !uuid_eq(id, load->options.topic_id)) {
+        err = ERR_INCONSISTENT_TOPIC_ID;
     }
     mem_free(bytes);
     mem_free(path);
@@ -537,6 +540,24 @@ static enum err promote(struct load *load) {
     if (!err)
         err = fs_sync_dir(load->fs, dir);
     mem_free(from);
+    return err;
+}
+
+enum err log_sync_names(struct fs *fs, const char *path) {
+    struct file *file;
+    char *metadata = mem_printf("%s/" PARTITION_METADATA, path);
+    enum err err = fs_open(fs, metadata, FILE_READ, &file);
+    mem_free(metadata);
+    if (!err) {
+        err = file_sync(file);
+        file_unref(file);
+    }
+    if (!err)
+        err = fs_sync_dir(fs, path);
+    char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    if (!err)
+        err = fs_sync_dir(fs, parent);
+    mem_free(parent);
     return err;
 }
 
@@ -619,6 +640,7 @@ static struct log *make_log(struct load *load) {
     log->recovery_point = load->end; /* what was found is on the device: it was synced, or stopped cleanly */
     log->producers = load->producers;
     log->epochs = load->epochs;
+    log->names_durable = load->names_durable;
     list_init(&log->blocks);
     list_init(&log->dirty);
     list_init(&log->behind);
