@@ -416,11 +416,16 @@ static enum err open_listeners(struct broker *broker, struct buf *error) {
 
 static enum err prepare(struct broker *broker, struct buf *error) {
     struct broker_config *config = broker->config;
-    struct meta_properties meta;
     struct buf unreadable = {0};
     enum err err = ERR_OK;
-    if (config->embedded && meta_properties_read(runtime_fs(broker->runtime), config->log_dirs[0], &meta, &unreadable) == ERR_NOT_FOUND) {
-        struct storage_format format = {.standalone = true};
+    bool formatted = true;
+    for (int i = 0; i < config->log_dir_count; i++) {
+        struct meta_properties meta;
+        if (meta_properties_read(runtime_fs(broker->runtime), config->log_dirs[i], &meta, &unreadable) == ERR_NOT_FOUND)
+            formatted = false;
+    }
+    if (config->embedded && !formatted) { /* none, or some: the last start did not get to the end of it */
+        struct storage_format format = {.standalone = true, .ignore_formatted = true};
         struct buf text = {0};
         err = storage_format(broker->runtime, config, &format, &text, error);
         buf_deinit(&text);

@@ -91,6 +91,16 @@ struct uuid storage_random_uuid(struct runtime *runtime) {
     return id;
 }
 
+/* The name of a directory is on the device when the one above it is flushed. One that may be made in, but not read, is
+ * left to the file system. */
+static enum err sync_above(struct fs *fs, const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *above = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    enum err err = fs_sync_dir(fs, above);
+    mem_free(above);
+    return err == ERR_DENIED ? ERR_OK : err;
+}
+
 enum err storage_make_dir(struct fs *fs, const char *path) {
     char *copy = mem_strdup(path);
     enum err err = ERR_OK;
@@ -101,6 +111,8 @@ enum err storage_make_dir(struct fs *fs, const char *path) {
         *at = 0;
         err = fs_mkdir(fs, copy);
         err = err == ERR_EXISTS ? ERR_OK : err;
+        if (!err) /* also when it is there: who made it may have died before this */
+            err = sync_above(fs, copy);
         *at = was;
     }
     mem_free(copy);
