@@ -26,6 +26,12 @@ struct loaded_segment {
     struct txn_index aborted;
 };
 
+static void loaded_segment_deinit(struct loaded_segment *segment) {
+    mem_free(segment->index.entries);
+    mem_free(segment->index.times);
+    txn_index_deinit(&segment->aborted);
+}
+
 struct load {
     struct work work;
     struct log_store *store;
@@ -561,6 +567,32 @@ enum err log_sync_names(struct fs *fs, const char *path) {
     return err;
 }
 
+/* One empty segment in place of all there are. */
+static enum err begin_anew(struct load *load, int64_t base_offset) {
+    enum err err = ERR_OK;
+    for (int i = 0; i < load->count && !err; i++) {
+        err = remove_segment_files(load, load->segments[i].base_offset);
+        loaded_segment_deinit(&load->segments[i]);
+    }
+    load->count = 0;
+    add_segment(load, base_offset);
+    load->segments[0].index_loaded = true;
+    struct file *file;
+    if (!err)
+        err = open_segment_file(load, base_offset, FILE_WRITE | FILE_CREATE, &file);
+    if (!err)
+        file_unref(file);
+    return err;
+}
+
+/* Where a log without segments goes on: at its start, or at the batch of the journal that holds it. */
+static int64_t journal_start(struct load *load, int64_t wanted_start) {
+    const struct journal_entry *entries;
+    int count = inventory_journal_entries(load->store->options.inventory, load->options.dir, load->options.topic_id,
+                                          load->options.partition, &entries);
+    return count && !load->options.future && entries[0].base_offset < wanted_start ? entries[0].base_offset : wanted_start;
+}
+
 static enum err load_log(struct load *load) {
     enum err err = load->options.promoted ? promote(load) : ERR_OK;
     if (!err)
@@ -574,25 +606,20 @@ static enum err load_log(struct load *load) {
     if (err)
         return err;
     int64_t wanted_start = load->checkpoint.log_start > 0 ? load->checkpoint.log_start : load->options.first_offset;
-    if (load->count && load->segments[load->count - 1].end_offset < wanted_start) {
-        for (int i = 0; i < load->count && !err; i++)
-            err = remove_segment_files(load, load->segments[i].base_offset);
-        load->count = 0;
-    }
-    if (!load->count) {
-        add_segment(load, wanted_start);
-        struct file *file;
-        err = open_segment_file(load, wanted_start, FILE_WRITE | FILE_CREATE, &file);
-        if (err)
-            return err;
-        file_unref(file);
-        load->segments[0].index_loaded = true;
-    }
-    load->start = load->segments[0].base_offset > wanted_start ? load->segments[0].base_offset : wanted_start;
-    load->end = load->segments[load->count - 1].end_offset;
-    err = replay_journal(load);
+    if (!load->count)
+        err = begin_anew(load, journal_start(load, wanted_start));
     if (err)
         return err;
+    load->end = load->segments[load->count - 1].end_offset;
+    err = replay_journal(load);
+    /* Only now: what was cut from a segment, up to the start and beyond it, may be in the journal. */
+    if (!err && load->end < wanted_start) {
+        err = begin_anew(load, wanted_start);
+        load->end = wanted_start;
+    }
+    if (err)
+        return err;
+    load->start = load->segments[0].base_offset > wanted_start ? load->segments[0].base_offset : wanted_start;
     epochs_truncate_end(&load->epochs, load->end);
     epochs_truncate_start(&load->epochs, load->start);
     return load_producers(load);
@@ -681,11 +708,8 @@ static void load_done(struct shard *shard, struct work *work) {
         trace_error("log", "cannot open a log", TRACE_STR("dir", load->path), TRACE_ERR(err));
         producers_clear(&load->producers);
         epochs_deinit(&load->epochs);
-        for (int i = 0; i < load->count; i++) {
-            mem_free(load->segments[i].index.entries);
-            mem_free(load->segments[i].index.times);
-            txn_index_deinit(&load->segments[i].aborted);
-        }
+        for (int i = 0; i < load->count; i++)
+            loaded_segment_deinit(&load->segments[i]);
         mem_free(load->topic);
         mem_free(load->path);
     }

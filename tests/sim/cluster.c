@@ -117,7 +117,7 @@ static void check_dir(struct world *world, const char *path, bool top) {
         violation(world, "%s cannot be listed", path);
     for (int i = 0; i < count; i++) {
         char *child = mem_printf("%s/%s", path, entries[i].name);
-        if (entries[i].is_dir)
+        if (entries[i].is_dir && !ends_with(child, "-delete"))
             check_dir(world, child, false);
         else if (ends_with(child, ".log") && !world->flips)
             check_segment(world, child);
@@ -336,11 +336,19 @@ static void live(struct world *world) {
 
 /* ---- the end: calm ----------------------------------------------------------------------------------------------------------- */
 
+static void describe(struct world *world) {
+    printf("admin %s\n", admin_is_idle(world->admin) ? "idle" : "waits");
+    for (int i = 0; i < world->producer_count; i++)
+        producer_describe(world->producers[i]);
+}
+
 static void wait_for(struct world *world, bool (*done)(struct world *world), const char *what) {
     uint64_t until = sim_now_ns(world->sim) + CALM_MAX_S * NS_PER_S;
     while (!done(world)) {
-        if (!sim_step(world->sim) || sim_now_ns(world->sim) > until)
+        if (!sim_step(world->sim) || sim_now_ns(world->sim) > until) {
+            describe(world);
             violation(world, "%s does not come, though all faults are over", what);
+        }
         if (sim_node_has_stopped(world->broker))
             violation(world, "the node stopped by itself");
     }

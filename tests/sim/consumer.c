@@ -18,6 +18,7 @@ struct consumer {
     int rounds_left, empty;
     struct timer think;
     bool verifying, idle;
+    bool ignoring;        /* the answer under way is to a question of before */
     int verify_next;
     uint32_t last_number[PRODUCERS_MAX + 1];
     int64_t next_offset;  /* that a full read expects */
@@ -272,7 +273,10 @@ static void go_on(struct consumer *consumer) {
 static void answered(struct client *client, int32_t correlation, int16_t key, int16_t version, struct decoder *body) {
     struct consumer *consumer = container_of(client, struct consumer, client);
     (void)correlation;
-    if (key == API_FETCH)
+    if (consumer->ignoring) {
+        consumer->ignoring = false;
+        go_on(consumer);
+    } else if (key == API_FETCH)
         fetch_answered(consumer, version, body);
     else
         offset_answered(consumer, version, body);
@@ -280,6 +284,7 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
 
 static void connection_lost(struct client *client) {
     struct consumer *consumer = container_of(client, struct consumer, client);
+    consumer->ignoring = false;
     if (consumer->step == READ || consumer->step == ASK_START)
         consumer->step = ASK_END;
 }
@@ -304,6 +309,7 @@ void consumer_verify(struct consumer *consumer) {
     consumer->idle = false;
     consumer->verify_next = 0;
     consumer->step = START;
+    consumer->ignoring = consumer->client.waiting_count > 0;
     think(consumer, 10);
 }
 

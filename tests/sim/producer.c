@@ -1,6 +1,7 @@
 /* A producer. Plain: each batch is tried until it is acknowledged or given up, and may be there twice. Idempotent: to one
  * partition, several requests under way, and after a failure all that is not acknowledged is sent again in order, so that
  * every record is there once and in order. */
+#include <stdio.h>
 #include "protocol/init_producer_id_request.h"
 #include "protocol/init_producer_id_response.h"
 #include "protocol/produce_request.h"
@@ -21,6 +22,7 @@ struct flight { /* one request, until it is acknowledged or given up */
     bool sent;
     int32_t correlation;
     int part_count, tries;
+    int16_t last_error;
     struct part parts[PARTS_MAX];
 };
 
@@ -208,6 +210,7 @@ static bool is_retriable(int16_t code) {
 /* True: the part is settled. */
 static bool part_answered(struct producer *producer, struct flight *flight, struct part *part, int16_t code, int64_t base_offset) {
     struct ledger *partition = part->partition;
+    flight->last_error = code;
     if (!code) {
         model_acknowledged(partition, base_offset, producer->id, part->first, part->count);
         producer->acknowledged += (uint64_t)part->count;
@@ -326,4 +329,16 @@ bool producer_is_idempotent(const struct producer *producer) {
 }
 uint64_t producer_acknowledged(const struct producer *producer) {
     return producer->acknowledged;
+}
+
+void producer_describe(const struct producer *producer) {
+    printf("producer %u%s, id %lld, %llu records acknowledged, answers that wait %d%s\n", producer->id,
+           producer->idempotent ? " (idempotent)" : "", (long long)producer->producer_id, (unsigned long long)producer->acknowledged,
+           producer->client.waiting_count, producer->again ? ", will send again" : "");
+    list_each(node, &producer->flights) {
+        const struct flight *flight = list_entry(node, struct flight, node);
+        printf("  request of %d parts, %s, try %d: %s-%d from record %u, last error %d\n", flight->part_count, flight->sent ? "sent" : "not sent",
+               flight->tries, flight->parts[0].partition->topic->name, (int)flight->parts[0].partition->index, flight->parts[0].first,
+               flight->last_error);
+    }
 }

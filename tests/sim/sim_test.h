@@ -112,6 +112,7 @@ struct producer;
 struct producer *producer_create(struct world *world, int id);
 void producer_finish(struct producer *producer); /* nothing new from now on */
 bool producer_is_idle(const struct producer *producer);
+void producer_describe(const struct producer *producer);
 bool producer_is_idempotent(const struct producer *producer);
 uint64_t producer_acknowledged(const struct producer *producer);
 
