@@ -40,6 +40,7 @@ static struct tail_block *block_add(struct log *log, size_t wanted) {
 void tail_append(struct log *log, const uint8_t *bytes, size_t size, int64_t end_offset) {
     struct segment *segment = log_last_segment(log);
     size_t total = size;
+    segment->sealed = false; /* a clean stop had sealed it */
     while (size) {
         struct tail_block *block = last_block(log);
         if (!block || block->segment != segment || block->size == block->capacity)

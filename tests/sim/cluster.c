@@ -151,7 +151,14 @@ static void run_until(struct world *world, uint64_t until) {
     }
 }
 
+static void end_faults(struct world *world) {
+    sim_disk_set_capacity(world->disk, CAPACITY);
+    sim_disk_set_slowness(world->disk, 1);
+    sim_disk_die_after(world->disk, 0);
+}
+
 static void finish_node(struct world *world) {
+    end_faults(world);
     bool clean = node_destroy(world->node);
     runtime_destroy(world->broker);
     broker_config_free(world->config);
@@ -278,12 +285,6 @@ static void do_faults(struct world *world, struct faults *faults, bool *full) {
         faults->die_at = UINT64_MAX;
         sim_disk_die_after(world->disk, 1 + world_random(world, world_chance(world, 2) ? 10 : 400));
     }
-}
-
-static void end_faults(struct world *world) {
-    sim_disk_set_capacity(world->disk, CAPACITY);
-    sim_disk_set_slowness(world->disk, 1);
-    sim_disk_die_after(world->disk, 0);
 }
 
 /* Asks the node to stop and waits for it. */
