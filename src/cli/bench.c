@@ -48,8 +48,8 @@ static void begin(struct bench *bench) {
 static json_t *milliseconds(const struct bench *bench, double share) {
     if (!bench->latency.count)
         return json_null();
-    int64_t us = share < 0 ? bench->latency.sum / (int64_t)bench->latency.count : histogram_percentile(&bench->latency, share);
-    return json_real((double)us / 1e3);
+    double us = share < 0 ? bench->latency.sum / (double)bench->latency.count : (double)histogram_percentile(&bench->latency, share);
+    return json_real(us / 1e3);
 }
 
 static void report(struct bench *bench) {
@@ -101,7 +101,7 @@ static int check_positive(const struct options *options, const char *const *name
 /* ---- produce ------------------------------------------------------------------------------------------------- */
 
 static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *arg) {
-    struct bench *bench = arg;
+    struct bench *bench = container_of(arg, struct bench, client);
     (void)rk;
     if (message->err) {
         if (bench->failed++ == 0)
@@ -114,9 +114,8 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *a
     histogram_add(&bench->latency, rd_kafka_message_latency(message));
 }
 
-static void configure_producer(rd_kafka_conf_t *conf, void *arg) {
+static void configure_producer(rd_kafka_conf_t *conf) {
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    rd_kafka_conf_set_opaque(conf, arg);
 }
 
 /* Letters that compress about as much as text does; the same in every run. */
@@ -131,7 +130,7 @@ static void fill_payload(char *payload, int64_t size) {
 }
 
 static bool more_to_send(const struct bench *bench) {
-    return !interrupted() && (bench->records_max < 0 || bench->sent < bench->records_max) &&
+    return !interrupted() && !bench->client.denied[0] && (bench->records_max < 0 || bench->sent < bench->records_max) &&
            (!bench->duration_us || cli_now_us() - bench->begin_us < bench->duration_us);
 }
 
@@ -159,8 +158,10 @@ static int send_all(struct bench *bench, rd_kafka_topic_t *topic, const char *pa
     while (rd_kafka_outq_len(bench->rk) > 0) {
         rd_kafka_flush(bench->rk, 200);
         show_progress(bench);
+        if (bench->client.denied[0])
+            rd_kafka_purge(bench->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     }
-    return CLI_OK;
+    return bench->client.denied[0] ? cli_fail("%s", bench->client.denied) : CLI_OK;
 }
 
 static int open_producer(struct bench *bench) {
@@ -185,7 +186,7 @@ static int open_producer(struct bench *bench) {
         status = cli_fail("%s has partitions 0 to %d", options->arguments[0], topic->partitions_count - 1);
     if (status)
         return status;
-    bench->rk = client_librdkafka(&bench->client, RD_KAFKA_PRODUCER, settings, configure_producer, bench);
+    bench->rk = client_librdkafka(&bench->client, RD_KAFKA_PRODUCER, settings, configure_producer);
     return bench->rk ? CLI_OK : CLI_FAILED;
 }
 
@@ -239,7 +240,7 @@ static int take_all(struct bench *bench, struct sources *sources) {
         int64_t now_us = cli_now_us(), now_ms = cli_now_ms();
         if (count > 0)
             idle_since_us = now_us;
-        else if (!bench->duration_us && now_us - idle_since_us > (int64_t)bench->client.timeout_ms * 1000)
+        else if (!bench->duration_us && count == 0 && now_us - idle_since_us > (int64_t)bench->client.timeout_ms * 1000)
             status = cli_fail("no record for %d ms; wait longer with --timeout", bench->client.timeout_ms);
         for (ssize_t i = 0; i < count; i++) {
             const struct source *source;
@@ -257,6 +258,10 @@ static int take_all(struct bench *bench, struct sources *sources) {
         }
         rd_kafka_poll(bench->rk, 0);
         show_progress(bench);
+        if (!status && count > 0)
+            bench->client.down_since_us = 0;
+        else if (!status)
+            status = client_alive(&bench->client);
     }
     return status;
 }
@@ -282,7 +287,7 @@ static int bench_consume_run(struct options *options) {
         status = sources_add(&sources, &bench->client, options->arguments[0], options_text(options, "partition", NULL), from,
                              bounded ? &until : NULL, false);
     if (!status) {
-        bench->rk = client_librdkafka(&bench->client, RD_KAFKA_CONSUMER, settings, NULL, NULL);
+        bench->rk = client_librdkafka(&bench->client, RD_KAFKA_CONSUMER, settings, NULL);
         status = bench->rk ? CLI_OK : CLI_FAILED;
     }
     if (!status) {

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "cli/client_config.h"
@@ -46,6 +47,7 @@ static int open_bootstrap(struct client *client) {
 
 int client_open(struct client *client, const struct options *options) {
     *client = (struct client){.options = options};
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to connections that were closed; they fail as others do */
     int64_t timeout_ms = options_int(options, "timeout", 30000);
     if (timeout_ms < 1 || timeout_ms > 24 * 3600 * 1000)
         return cli_usage(options, "--timeout is 1 to 86400000 milliseconds");
@@ -257,11 +259,39 @@ static void no_log(const rd_kafka_t *rk, int level, const char *facility, const 
         fprintf(stderr, "%d %s %s\n", level, facility, text);
 }
 
+enum { SCRAM_REPAIRED_VERSION = 0x020601ff };
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *arg) {
+    struct client *client = arg;
+    (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !client->down_since_us)
+        client->down_since_us = cli_now_us();
+    if (code != RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return;
+    /* The wire was let in with the same password, so this is the library's doing: before 2.6.1 it sends a wrong nonce,
+     * which brokers since 3.7.2 refuse (CVE-2024-56128). */
+    if (client->security.mechanism && strncmp(client->security.mechanism, "SCRAM", 5) == 0 && rd_kafka_version() < SCRAM_REPAIRED_VERSION)
+        snprintf(client->denied, sizeof client->denied, "librdkafka %s does SCRAM in a way that this broker refuses; use sasl.mechanism=PLAIN, or "
+                 "librdkafka 2.6.1 or newer", rd_kafka_version_str());
+    else
+        snprintf(client->denied, sizeof client->denied, "%s; check --command-config", reason);
+}
+
+int client_alive(struct client *client) {
+    if (client->denied[0])
+        return cli_fail("%s", client->denied);
+    if (client->down_since_us && cli_now_us() - client->down_since_us > (int64_t)client->timeout_ms * 1000)
+        return cli_fail("no broker answers for %d ms; is the cluster up? wait longer with --timeout", client->timeout_ms);
+    return CLI_OK;
+}
+
 rd_kafka_t *client_librdkafka(struct client *client, rd_kafka_type_t type, const char *const *defaults,
-                              void (*configure)(rd_kafka_conf_t *conf, void *arg), void *arg) {
+                              void (*configure)(rd_kafka_conf_t *conf)) {
     char reason[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, no_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_opaque(conf, client);
     struct buf error = {0};
     if (client_config_apply(client, conf, type == RD_KAFKA_PRODUCER, defaults, &error)) {
         cli_fail("%s", buf_text(&error));
@@ -271,7 +301,7 @@ rd_kafka_t *client_librdkafka(struct client *client, rd_kafka_type_t type, const
     }
     buf_deinit(&error);
     if (configure)
-        configure(conf, arg);
+        configure(conf);
     rd_kafka_t *rk = rd_kafka_new(type, conf, reason, sizeof reason);
     if (!rk) {
         cli_fail("the client cannot be made: %s; check --command-config", reason);

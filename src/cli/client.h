@@ -25,6 +25,9 @@ struct client {
     struct properties properties;
     struct wire_security security;
     struct client_node *nodes;
+    /* what librdkafka tells */
+    int64_t down_since_us; /* no broker answers since; 0: one does */
+    char denied[256];      /* why the broker does not let librdkafka in; "": it does */
 };
 
 /* Reads the settings and connects to the first bootstrap server that answers. */
@@ -44,9 +47,11 @@ int client_topic(struct client *client, const char *name, const struct metadata_
 int client_topic_or_create(struct client *client, const char *name, const struct metadata_response_metadata_response_topic **ret_topic);
 
 /* A producer or consumer; the first line of failure is printed and NULL given. `defaults` is NAME, VALUE, ..., NULL: used
- * where the file says nothing. `configure` sets callbacks; may be NULL. */
+ * where the file says nothing. `configure` sets callbacks; may be NULL. Callbacks' opaque is the client. */
 rd_kafka_t *client_librdkafka(struct client *client, rd_kafka_type_t type, const char *const *defaults,
-                              void (*configure)(rd_kafka_conf_t *conf, void *arg), void *arg);
+                              void (*configure)(rd_kafka_conf_t *conf));
+/* After rd_kafka_poll(): CLI_FAILED with a line when it is no use to go on: denied, or no broker for --timeout. */
+int client_alive(struct client *client);
 
 /* `WHAT: NAME: message; what to do next` for an error code of an answer; gives CLI_FAILED. */
 int client_refused(const char *what, int16_t code, struct slice message);

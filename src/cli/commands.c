@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include <poll.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "cli/output.h"
 
@@ -88,6 +90,12 @@ static int help_run(struct options *options) {
     return CLI_OK;
 }
 
+/* Of a pipe, as with `| head`: nobody is there to be told. */
+static bool reader_has_left(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 static int run_command(const struct command *command, const char *path, int argc, char **argv) {
     struct options options;
     struct buf error = {0};
@@ -103,7 +111,7 @@ static int run_command(const struct command *command, const char *path, int argc
     buf_deinit(&error);
     options_deinit(&options);
     if (fflush(stdout) || ferror(stdout))
-        status = cli_fail("standard output cannot be written: the output is not complete");
+        status = reader_has_left() ? CLI_FAILED : cli_fail("standard output cannot be written: the output is not complete");
     return status;
 }
 

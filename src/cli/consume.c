@@ -18,7 +18,6 @@ struct consumer {
     enum bytes_format key_format, value_format;
     struct place from, until;
     bool bounded, committed, json;
-    int64_t down_since_us; /* no broker answers since; 0: one does */
     struct progress progress;
     struct buf line;
 };
@@ -62,18 +61,6 @@ static void show(struct consumer *consumer, const rd_kafka_message_t *message, c
 
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 
-static void on_error(rd_kafka_t *rk, int code, const char *reason, void *arg) {
-    struct consumer *consumer = arg;
-    (void)rk, (void)reason;
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !consumer->down_since_us)
-        consumer->down_since_us = cli_now_us();
-}
-
-static void configure(rd_kafka_conf_t *conf, void *arg) {
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    rd_kafka_conf_set_opaque(conf, arg);
-}
-
 static void show_progress(struct consumer *consumer) {
     char size[32];
     if (isatty(STDOUT_FILENO) || !progress_due(&consumer->progress))
@@ -92,13 +79,12 @@ static int loop(struct consumer *consumer) {
             message = rd_kafka_consume_queue(consumer->sources.queue, 100);
         }
         if (!message) {
-            if (consumer->down_since_us && cli_now_us() - consumer->down_since_us > (int64_t)consumer->client.timeout_ms * 1000)
-                status = cli_fail("no broker answers for %d ms; is the cluster up? wait longer with --timeout", consumer->client.timeout_ms);
+            status = client_alive(&consumer->client);
             continue;
         }
         const struct source *source;
         if (sources_take(&consumer->sources, message, &source, &status)) {
-            consumer->down_since_us = 0;
+            consumer->client.down_since_us = 0;
             show(consumer, message, source);
         }
         rd_kafka_message_destroy(message);
@@ -140,7 +126,7 @@ static int consume_run(struct options *options) {
     if (!status) {
         const char *settings[] = {"enable.partition.eof", "true", "auto.offset.reset", "error", "isolation.level",
                                   consumer.committed ? "read_committed" : "read_uncommitted", "fetch.wait.max.ms", "250", NULL};
-        consumer.rk = client_librdkafka(&consumer.client, RD_KAFKA_CONSUMER, settings, configure, &consumer);
+        consumer.rk = client_librdkafka(&consumer.client, RD_KAFKA_CONSUMER, settings, NULL);
         status = consumer.rk ? CLI_OK : CLI_FAILED;
     }
     if (!status) {

@@ -22,7 +22,7 @@ void histogram_add(struct histogram *histogram, int64_t value) {
         value = 0;
     histogram->counts[bucket_of((uint64_t)value)]++;
     histogram->count++;
-    histogram->sum += value;
+    histogram->sum += (double)value;
     if (value > histogram->max)
         histogram->max = value;
 }

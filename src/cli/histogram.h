@@ -9,7 +9,8 @@ enum { HISTOGRAM_SUB = 64, HISTOGRAM_BUCKETS = HISTOGRAM_SUB * 58 };
 
 struct histogram {
     uint64_t counts[HISTOGRAM_BUCKETS], count;
-    int64_t sum, max;
+    double sum;
+    int64_t max;
 };
 
 void histogram_add(struct histogram *histogram, int64_t value); /* below 0 counts as 0 */

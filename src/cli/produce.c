@@ -38,7 +38,7 @@ struct producer {
 };
 
 static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *arg) {
-    struct producer *producer = arg;
+    struct producer *producer = container_of(arg, struct producer, client);
     (void)rk;
     if (message->err) {
         producer->failed++;
@@ -61,9 +61,8 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *a
         sum->first = message->offset;
 }
 
-static void configure(rd_kafka_conf_t *conf, void *arg) {
+static void configure(rd_kafka_conf_t *conf) {
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
-    rd_kafka_conf_set_opaque(conf, arg);
 }
 
 /* ---- one record ---------------------------------------------------------------------------------------------- */
@@ -98,7 +97,7 @@ static int send_record(struct producer *producer, const struct record *record) {
                                 RD_KAFKA_V_TIMESTAMP(record->timestamp < 0 ? 0 : record->timestamp), RD_KAFKA_V_HEADERS(headers),
                                 RD_KAFKA_V_END);
         show_progress(producer);
-        if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL || producer->client.denied[0])
             break;
         rd_kafka_poll(producer->rk, 100); /* what is on its way makes room */
     }
@@ -290,7 +289,7 @@ static int open_producer(struct producer *producer) {
                               "compression.type", options_text(options, "compression", "none"),
                               "acks", options_text(options, "acks", "all"),
                               "enable.idempotence", options_has(options, "idempotent") ? "true" : "false", NULL};
-    producer->rk = client_librdkafka(&producer->client, RD_KAFKA_PRODUCER, settings, configure, producer);
+    producer->rk = client_librdkafka(&producer->client, RD_KAFKA_PRODUCER, settings, configure);
     return producer->rk ? CLI_OK : CLI_FAILED;
 }
 
@@ -315,6 +314,8 @@ static int report(struct producer *producer, int status) {
     }
     json_decref(partitions);
     if (producer->first_error_known) {
+        if (producer->client.denied[0])
+            return cli_fail("%s", producer->client.denied);
         const char *hint = producer->first_error_code > 0 ? client_hint((int16_t)producer->first_error_code) : "is the broker up? try again";
         status = cli_fail("%lld of %lld records were not delivered: %s%s%s", (long long)producer->failed, (long long)producer->sent,
                           producer->first_error, hint ? "; " : "", hint ? hint : "");
@@ -338,6 +339,8 @@ static int produce_run(struct options *options) {
         while (rd_kafka_outq_len(producer.rk) > 0) {
             rd_kafka_flush(producer.rk, 500);
             show_progress(&producer);
+            if (producer.client.denied[0])
+                rd_kafka_purge(producer.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         }
         progress_end(&producer.progress);
         status = report(&producer, status);
