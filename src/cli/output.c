@@ -15,6 +15,8 @@ static void cell_text(struct buf *buf, const json_t *value) {
         for (const char *c = json_string_value(value); *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7f)
                 buf_printf(buf, "\\x%02x", (unsigned char)*c);
+            else if (c[0] == '\xc2' && (unsigned char)c[1] < 0xa0) /* C1 controls, which terminals obey too */
+                buf_printf(buf, "\\x%02x", (unsigned char)*++c);
             else
                 buf_add_byte(buf, (uint8_t)*c);
         break;
