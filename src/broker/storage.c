@@ -9,6 +9,7 @@
 #include "metadata/image_internal.h"
 #include "protocol/feature_level_record.h"
 #include "protocol/voters_record.h"
+#include "protocol/config_defs.h"
 #include "raft/snapshot.h"
 
 #define META_PROPERTIES "meta.properties"
@@ -128,6 +129,33 @@ struct levels { /* of the features of the new cluster */
     int16_t metadata_version;
 };
 
+static int level_of(const struct levels *levels, const char *name, size_t size) {
+    for (int i = 0; i < levels->count; i++)
+        if (slice_eq_str(slice_of(name, size), levels->names[i]))
+            return levels->levels[i];
+    return 0;
+}
+
+/* What the chosen levels ask of other features; and whether a dynamic quorum can be had. */
+static enum err check_dependencies(const struct storage_format *format, const struct levels *levels, struct buf *error) {
+    for (int i = 0; i < feature_def_count; i++) {
+        const struct feature_def *def = &feature_defs[i];
+        const char *equals = strchr(def->dependencies, '=');
+        if (!equals || level_of(levels, def->name, strlen(def->name)) < def->level || !def->level)
+            continue;
+        if (level_of(levels, def->dependencies, (size_t)(equals - def->dependencies)) < config_int(slice_str(equals + 1))) {
+            buf_printf(error, "%s=%d requires %s", def->name, def->level, def->dependencies);
+            return ERR_INVALID;
+        }
+    }
+    for (int i = 0; i < format->feature_count; i++)
+        if (strcmp(format->features[i], FEATURE_KRAFT_VERSION "=0") == 0 && (format->standalone || format->voter_count)) {
+            buf_add_str(error, "Cannot set kraft.version to 0 with a dynamic quorum; leave the feature out, or set controller.quorum.voters");
+            return ERR_INVALID;
+        }
+    return ERR_OK;
+}
+
 static enum err choose_levels(const struct storage_format *format, struct levels *levels, struct buf *error) {
     struct feature_range ranges[FEATURES_MAX];
     int count = features_supported(ranges);
@@ -139,7 +167,8 @@ static enum err choose_levels(const struct storage_format *format, struct levels
             levels->metadata_version = number > 0 ? (int16_t)number : metadata_version_parse(slice_str(value));
         }
     if (levels->metadata_version < ranges[0].min || levels->metadata_version > ranges[0].max) {
-        buf_printf(error, "metadata.version must be between %d and %d", ranges[0].min, ranges[0].max);
+        buf_printf(error, "Unknown metadata.version. It must be between %d and %d, %s and %s", ranges[0].min, ranges[0].max,
+                   metadata_version_name(ranges[0].min), metadata_version_name(ranges[0].max));
         return ERR_INVALID;
     }
     for (int i = 0; i < count; i++) {
@@ -164,7 +193,7 @@ static enum err choose_levels(const struct storage_format *format, struct levels
         }
         levels->levels[at] = (int16_t)level;
     }
-    return ERR_OK;
+    return check_dependencies(format, levels, error);
 }
 
 static void add_levels(struct snapshot_writer *writer, const struct levels *levels) {
@@ -183,16 +212,33 @@ static void add_levels(struct snapshot_writer *writer, const struct levels *leve
     buf_deinit(&framed);
 }
 
-static void encode_voters(const struct broker_config *config, struct uuid directory, struct buf *value) {
-    struct voters_record_endpoint endpoint = {SLICE_LIT("CONTROLLER"), SLICE_LIT("localhost"), 9093};
+/* This node as the only voter, at its controller listener. */
+static struct storage_voter own_voter(const struct broker_config *config, struct uuid directory) {
+    struct storage_voter voter = {.id = config->node_id, .host = "localhost", .port = 9093, .directory = directory};
     const struct config_listener *listener = &config->controller_listener;
     if (config->has_controller_listener) {
         bool any = !listener->host[0] || strcmp(listener->host, "0.0.0.0") == 0;
-        endpoint = (struct voters_record_endpoint){listener->name, slice_str(any ? "localhost" : listener->host), listener->port};
+        if (!any)
+            snprintf(voter.host, sizeof voter.host, "%s", listener->host);
+        voter.port = listener->port;
     }
-    struct voters_record_voter voter = {.voter_id = config->node_id, .voter_directory_id = directory, .endpoints = &endpoint,
-                                        .endpoints_count = 1, .kraft_version_feature = {0, 1}};
-    struct voters_record record = {.voters = &voter, .voters_count = 1};
+    return voter;
+}
+
+static void encode_voters(const struct broker_config *config, const struct storage_voter *from, int count, struct buf *value) {
+    struct voters_record_voter voters[RAFT_VOTERS_MAX];
+    struct voters_record_endpoint endpoints[RAFT_VOTERS_MAX];
+    check(count <= RAFT_VOTERS_MAX, "%d voters", count);
+    for (int i = 0; i < count; i++) {
+        endpoints[i] = (struct voters_record_endpoint){
+            .name = config->has_controller_listener ? config->controller_listener.name : SLICE_LIT("CONTROLLER"),
+            .host = slice_str(from[i].host),
+            .port = from[i].port};
+        voters[i] = (struct voters_record_voter){.voter_id = from[i].id, .voter_directory_id = from[i].directory,
+                                                 .endpoints = &endpoints[i], .endpoints_count = 1,
+                                                 .kraft_version_feature = {0, 1}};
+    }
+    struct voters_record record = {.voters = voters, .voters_count = count};
     struct encoder e;
     encoder_init(&e, value, NULL);
     enum err err = voters_record_encode(&e, 0, &record);
@@ -211,23 +257,41 @@ static enum err write_checkpoint(struct fs *fs, const char *path, const struct l
     return err;
 }
 
-static enum err format_metadata_dir(struct fs *fs, const struct broker_config *config, const char *dir, struct uuid directory,
-                                    bool standalone, const struct levels *levels) {
-    char *path = mem_printf("%s/bootstrap.checkpoint", dir);
-    enum err err = write_checkpoint(fs, path, levels, SLICE_NULL);
+/* The dynamic quorum's first voters: what the log begins with. */
+static enum err write_voters(struct fs *fs, const struct broker_config *config, const char *dir, const struct storage_voter *voters,
+                             int count) {
+    char *path = mem_printf("%s/" METADATA_DIR, dir);
+    enum err err = storage_make_dir(fs, path);
     mem_free(path);
-    if (err || !standalone)
-        return err;
-    path = mem_printf("%s/" METADATA_DIR, dir);
-    err = storage_make_dir(fs, path);
-    mem_free(path);
-    struct buf voters = {0};
-    encode_voters(config, directory, &voters);
+    struct buf value = {0};
+    encode_voters(config, voters, count, &value);
     path = mem_printf("%s/" METADATA_DIR "/00000000000000000000-0000000000.checkpoint", dir);
     if (!err)
-        err = write_checkpoint(fs, path, NULL, buf_slice(&voters));
+        err = write_checkpoint(fs, path, NULL, buf_slice(&value));
     mem_free(path);
-    buf_deinit(&voters);
+    buf_deinit(&value);
+    return err;
+}
+
+static enum err format_dir(struct runtime *runtime, const struct broker_config *config, const struct storage_format *format, int index,
+                           const struct levels *levels, struct meta_properties *meta) {
+    struct fs *fs = runtime_fs(runtime);
+    const char *dir = config->log_dirs[index];
+    bool metadata = index == config->metadata_dir;
+    meta->directory_id = storage_random_uuid(runtime);
+    for (int i = 0; i < format->voter_count && metadata; i++)
+        if (format->voters[i].id == config->node_id)
+            meta->directory_id = format->voters[i].directory;
+    enum err err = storage_make_dir(fs, dir);
+    char *path = mem_printf("%s/bootstrap.checkpoint", dir);
+    if (!err)
+        err = write_checkpoint(fs, path, levels, SLICE_NULL);
+    mem_free(path);
+    struct storage_voter self = own_voter(config, meta->directory_id);
+    if (!err && metadata && (format->standalone || format->voter_count))
+        err = write_voters(fs, config, dir, format->voter_count ? format->voters : &self, format->voter_count ? format->voter_count : 1);
+    if (!err) /* last: from here on the directory counts as formatted */
+        err = meta_properties_write(fs, dir, meta);
     return err;
 }
 
@@ -258,23 +322,23 @@ enum err storage_format(struct runtime *runtime, const struct broker_config *con
         }
         if (!err && format->ignore_formatted && !format->cluster_id.ptr)
             snprintf(meta.cluster_id, sizeof meta.cluster_id, "%s", there.cluster_id);
+        if (!err && (strcmp(there.cluster_id, meta.cluster_id) != 0 || there.node_id != meta.node_id)) {
+            buf_printf(ret_error, "Invalid identity in: %s/" META_PROPERTIES ". Expected cluster.id %s, node.id %d, but read %s, %d", config->log_dirs[i],
+                       meta.cluster_id, (int)meta.node_id, there.cluster_id, (int)there.node_id);
+            return ERR_INVALID;
+        }
     }
     for (int i = 0; i < config->log_dir_count; i++) {
-        const char *dir = config->log_dirs[i];
         if (done[i])
             continue;
-        meta.directory_id = storage_random_uuid(runtime);
-        err = storage_make_dir(fs, dir);
-        if (!err && i == config->metadata_dir)
-            err = format_metadata_dir(fs, config, dir, meta.directory_id, format->standalone, &levels);
-        if (!err) /* last: from here on the directory counts as formatted */
-            err = meta_properties_write(fs, dir, &meta);
+        err = format_dir(runtime, config, format, i, &levels, &meta);
         if (err) {
-            buf_printf(ret_error, "%s: cannot be formatted: %s", dir, err_text(err));
+            buf_printf(ret_error, "%s: cannot be formatted: %s", config->log_dirs[i], err_text(err));
             return err;
         }
+        bool dynamic = format->standalone || format->voter_count;
         buf_printf(ret_text, "Formatting %s directory %s with metadata.version %s.\n",
-                   i == config->metadata_dir ? (format->standalone ? "dynamic metadata voter" : "metadata") : "data", dir,
+                   i != config->metadata_dir ? "data" : dynamic ? "dynamic metadata voter" : "metadata", config->log_dirs[i],
                    metadata_version_name(levels.metadata_version));
     }
     if (!ret_text->size)

@@ -16,9 +16,17 @@ struct meta_properties {
 enum err meta_properties_read(struct fs *fs, const char *dir, struct meta_properties *ret_meta, struct buf *ret_error) MUST_USE;
 enum err meta_properties_write(struct fs *fs, const char *dir, const struct meta_properties *meta) MUST_USE;
 
+struct storage_voter {
+    int32_t id;
+    char host[256];
+    uint16_t port;
+    struct uuid directory;
+};
 struct storage_format {
     struct slice cluster_id;     /* null: a random one */
     bool standalone;             /* this node is the only voter of a dynamic quorum (kraft.version 1) */
+    const struct storage_voter *voters; /* the dynamic quorum when it is given; else voter_count is 0 */
+    int voter_count;
     bool ignore_formatted;
     int16_t metadata_version;    /* 0: the latest */
     const char *const *features; /* "name=level" */

@@ -14,6 +14,7 @@ extern const struct command command_cluster;
 extern const struct command command_bench;
 extern const struct command command_completion;
 extern const struct command command_log;
+extern const struct command command_storage;
 
 extern const struct command *const cli_commands[];
 extern const int cli_command_count;

@@ -25,6 +25,7 @@ const struct command *const cli_commands[] = {
     &command_bench,
     &command_log,
     &command_completion,
+    &command_storage,
     &command_help_of,
 };
 const int cli_command_count = COUNT_OF(cli_commands);

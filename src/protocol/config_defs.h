@@ -35,6 +35,7 @@ struct feature_def {
     int level;
     const char *metadata_version; /* a new cluster of this version or above begins with this level */
     bool latest_production;
+    const char *dependencies; /* "metadata.version=23": at least; "": none */
 };
 extern const struct feature_def feature_defs[];
 extern const int feature_def_count;

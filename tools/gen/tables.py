@@ -88,7 +88,7 @@ def configs(folder):
     c.append("const struct feature_def feature_defs[] = {")
     for row in rows(os.path.join(folder, "features.tsv")):
         level_of = row[2]
-        c.append(f"    {{{quoted(row[0])}, {row[1]}, {quoted(level_of)}, {row[4]}}},")
+        c.append(f"    {{{quoted(row[0])}, {row[1]}, {quoted(level_of)}, {row[4]}, {quoted(row[3].strip('{}'))}}},")
     c += ["};", "const int feature_def_count = sizeof feature_defs / sizeof feature_defs[0];", "",
           "const struct metadata_version_def metadata_version_defs[] = {"]
     for row in rows(os.path.join(folder, "metadata-versions.tsv")):
