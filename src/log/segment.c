@@ -98,6 +98,7 @@ void index_add_time(struct segment_index *index, int64_t timestamp, uint32_t off
 
 void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos) {
     int64_t last = batch_last_offset(batch), timestamp = batch_max_timestamp(batch);
+    segment->sealed = false; /* a clean stop left it whole, and now it grows */
     if (pos == 0)
         segment->first_timestamp = timestamp;
     if (timestamp > segment->max_timestamp) {
