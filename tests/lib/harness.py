@@ -280,9 +280,10 @@ class Kafka(Server):
     """Apache Kafka 4.3.1 in KRaft combined mode, one node; formats its directory on first start."""
     clean_codes = (0, 143)
 
-    def __init__(self, settings=None, dir=None, heap="512m", jvm=JVM_SHORT, format_args=(), begin=True, cluster_id="4L6g3nShT-eMCtK--X86sw"):
+    def __init__(self, settings=None, dir=None, heap="512m", jvm=JVM_SHORT, format_args=(), begin=True, cluster_id="4L6g3nShT-eMCtK--X86sw",
+                 classpath=""):
         super().__init__()
-        self.dir, self.heap, self.jvm = dir or temp_dir(), heap, jvm
+        self.dir, self.heap, self.jvm, self.classpath = dir or temp_dir(), heap, jvm, classpath
         self.port, self.controller_port = free_port(), free_port()
         self.settings = {
             "process.roles": "broker,controller", "node.id": "1",
@@ -316,7 +317,7 @@ class Kafka(Server):
         first = self.settings["log.dirs"].split(",")[0]
         if not os.path.exists(os.path.join(first, "meta.properties")):
             java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", config, "--standalone", *self.format_args)
-        self._launch(java_command("kafka.Kafka", config, heap=self.heap, jvm=self.jvm))
+        self._launch(java_command("kafka.Kafka", config, heap=self.heap, jvm=self.jvm, classpath=self.classpath))
         if wait:
             self._wait_ready()
         return self
