@@ -20,6 +20,7 @@
 struct fetch_sessions; /* broker/fetch_session.h */
 struct metrics;        /* broker/metrics.h */
 struct connections;    /* broker/connections.h */
+struct telemetry;      /* broker/telemetry.h */
 
 struct broker_listener {
     struct broker *broker;
@@ -45,6 +46,7 @@ struct broker {
     struct quorum *quorum;
     struct controller *controller;
     struct connections *connections;
+    struct telemetry *telemetry;
     int64_t broker_epoch;
     struct node *node; /* start and stop (node.c) */
     /* Written by shard 0, read by anyone. */

@@ -142,6 +142,8 @@ static void copy_counters(struct collect_part *part) {
     part->fetch_session_evictions = fetch_sessions_evictions(shard->fetch_sessions);
     if (shard->index == 0)
         note_cluster(shard, &part->cluster);
+    if (shard->index == 0 && shard->broker->telemetry)
+        telemetry_collect(shard->broker->telemetry, &part->arena, &part->telemetry);
 }
 
 /* ---- the walk -------------------------------------------------------------------------------------------------------- */

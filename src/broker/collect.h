@@ -8,6 +8,7 @@
 #define BROKER_COLLECT_H
 
 #include "broker/metrics.h"
+#include "broker/telemetry.h"
 
 struct topic_numbers {
     struct map_node node;
@@ -55,7 +56,8 @@ struct collect_part {
     struct arena arena;
     struct partition_numbers *busiest; /* a heap, the least busy first */
     int busiest_count;
-    struct cluster_numbers cluster; /* shard 0's */
+    struct cluster_numbers cluster; /* shard 0's, as is the next */
+    struct telemetry_numbers telemetry;
     /* private */
     struct list place; /* in the shard's list of partitions */
     struct topic_numbers *last_topic;

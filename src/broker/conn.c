@@ -6,6 +6,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/metrics.h"
+#include "broker/telemetry.h"
 
 enum {
     FREE_REQUESTS_MAX = 256,
@@ -83,6 +84,26 @@ static int64_t frame_bytes(const struct conn *conn) {
     return conn->frame && conn->frame_room == conn->frame_size ? (int64_t)conn->frame_size : 0;
 }
 
+struct telemetry_end {
+    struct message message;
+    struct uuid instance;
+};
+static void telemetry_ended(struct shard *shard, struct message *message) {
+    struct telemetry_end *end = container_of(message, struct telemetry_end, message);
+    telemetry_disconnected(broker_shard_of(shard)->broker->telemetry, end->instance);
+    mem_free(end);
+}
+static void tell_telemetry(const struct conn *conn) {
+    if (conn->shard->index == 0) {
+        telemetry_disconnected(conn->shard->broker->telemetry, conn->telemetry_instance);
+        return;
+    }
+    struct telemetry_end *end = mem_new(struct telemetry_end);
+    end->message.deliver = telemetry_ended;
+    end->instance = conn->telemetry_instance;
+    shard_post(conn->shard->broker->shards[0].shard, &end->message);
+}
+
 static void closed(struct shard *shard, void *user) {
     (void)shard;
     struct conn *conn = user;
@@ -102,6 +123,8 @@ static void closed(struct shard *shard, void *user) {
         listener_metrics(conn)->closed++;
     }
     metrics_forget_software(conn->software);
+    if (!uuid_is_zero(conn->telemetry_instance))
+        tell_telemetry(conn);
     if (conn->buffer != conn->small)
         mem_free(conn->buffer);
     mem_free(conn->frame);

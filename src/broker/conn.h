@@ -55,6 +55,7 @@ struct conn {
     uint16_t peer_port;
     struct slice software_name, software_version; /* ApiVersions (KIP-511); owned */
     struct software_metrics *software;
+    struct uuid telemetry_instance; /* that pushed its metrics here last; zero: none */
 };
 
 void conn_accepted(struct shard *shard, struct sock *sock, void *arg); /* arg: struct broker_listener */

@@ -29,6 +29,8 @@ static request_handler *const handlers[API_COUNT] = {
     [API_UPDATE_FEATURES] = handle_update_features,
     [API_DESCRIBE_CLUSTER] = handle_describe_cluster,
     [API_DESCRIBE_PRODUCERS] = handle_describe_producers,
+    [API_GET_TELEMETRY_SUBSCRIPTIONS] = handle_get_telemetry_subscriptions,
+    [API_PUSH_TELEMETRY] = handle_push_telemetry,
     [API_DESCRIBE_TOPIC_PARTITIONS] = handle_describe_topic_partitions,
 };
 

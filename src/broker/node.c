@@ -14,6 +14,7 @@
 #include "broker/metrics.h"
 #include "broker/shard_call.h"
 #include "broker/storage.h"
+#include "broker/telemetry.h"
 #include "metadata/config_check.h"
 
 enum { DRAIN_S = 5 };
@@ -356,6 +357,7 @@ void node_start(struct shard *shard, void *arg) {
     if (!err && self->index == 0) {
         broker->controller = controller_create(shard, broker->config);
         broker->connections = connections_create(broker);
+        broker->telemetry = telemetry_create(self);
         err = start_quorum(node, self);
     }
     if (err) {
@@ -480,6 +482,7 @@ bool node_destroy(struct node *node) {
     trace_info("broker", clean ? "stopped" : "stopped after a failure");
     checkpoints_destroy(node->checkpoints);
     connections_destroy(broker->connections);
+    telemetry_destroy(broker->telemetry);
     controller_destroy(broker->controller);
     quorum_destroy(broker->quorum);
     free_shards(broker);

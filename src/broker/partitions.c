@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/moves.h"
+#include "broker/telemetry.h"
 
 enum { OPENING_MAX = 32 };
 
@@ -223,6 +224,10 @@ static void topic_removed(void *arg, const struct image_topic *topic) {
 static void config_changed(void *arg, int8_t type, struct slice name) {
     struct broker_shard *shard = arg;
     if (!shard->partitions_state->live)
+        return;
+    if (type == CONFIG_RESOURCE_CLIENT_METRICS && shard->index == 0)
+        telemetry_subscriptions_changed(shard->broker->telemetry);
+    if (type != CONFIG_RESOURCE_TOPIC && type != CONFIG_RESOURCE_BROKER)
         return;
     if (type == CONFIG_RESOURCE_BROKER && shard->index == 0)
         connections_configure(shard->broker->connections);

@@ -1,5 +1,6 @@
 /* IncrementalAlterConfigs and AlterConfigs of topics, brokers, client metrics and groups (KIP-339). */
 #include "controller/controller.h"
+#include "metadata/client_metrics.h"
 #include "metadata/config_check.h"
 #include "metadata/features.h"
 #include "metadata/image_internal.h"
@@ -129,7 +130,7 @@ static bool check_client_metrics(struct decision *decision, struct change *chang
         if (slice_eq_str(key, "match") && value.ptr) {
             struct slice rest = value, item;
             while (config_list_next(&rest, &item))
-                if (item.size && !memchr(item.ptr, '=', item.size))
+                if (item.size && !client_match_is_valid(item))
                     return refuse(change, KAFKA_INVALID_CONFIG,
                                   arena_printf(decision->arena, "Illegal client matching pattern: %.*s", SLICE_FMT(item)));
         }

@@ -196,6 +196,7 @@ static void render(struct scrape *scrape) {
         numbers->partitions[i].name = scrape->names.names[numbers->topic_count + i];
     expose_kafka(&e, numbers);
     expose_requests(&e, numbers);
+    expose_clients(&e, numbers);
     expose_own(&e, numbers);
     answer_all(scrapes, &e.text);
     keep_base(scrapes, numbers->now);

@@ -40,7 +40,6 @@ struct numbers {
     int64_t topics_with_traffic, partitions_hosted;
     uint64_t http_requests;
     double gather_seconds;      /* how long it took to get them */
-    const struct buf *clients;  /* families that clients have pushed, as text */
 };
 #define NUMBERS_SUM(numbers, field)                                                        \
     __extension__({                                                                        \
@@ -50,9 +49,11 @@ struct numbers {
         sum_;                                                                              \
     })
 
-/* kafka.c: under Kafka's names; requests.c: those of requests and connections; own.c: what Kafka has not, and the process. */
+/* kafka.c: under Kafka's names; requests.c: those of requests and connections; own.c: what Kafka has not, and the process.
+ * clients.c: what clients have pushed. */
 void expose_kafka(struct exposition *e, const struct numbers *numbers);
 void expose_requests(struct exposition *e, const struct numbers *numbers);
+void expose_clients(struct exposition *e, const struct numbers *numbers);
 void expose_own(struct exposition *e, const struct numbers *numbers);
 /* The six quantiles of Kafka's histograms, each value times `unit`. labels() writes the labels; may be NULL. */
 void expose_quantiles(struct exposition *e, const struct histogram *now, uint64_t total, const struct histogram *before, uint64_t before_total,

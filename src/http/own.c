@@ -38,6 +38,10 @@ static void expose_page(struct exposition *e, const struct numbers *numbers) {
     expose_gauge(e, "myelin_metrics_partitions_hidden", "Partitions beyond myelin.metrics.partitions.max.",
                  (double)(numbers->partitions_hosted - numbers->partition_count));
     expose_gauge(e, "myelin_metrics_gather_seconds", "How long the shards took for this page.", numbers->gather_seconds);
+    const struct telemetry_numbers *telemetry = &numbers->parts[0].telemetry;
+    expose_gauge(e, "myelin_telemetry_clients", "Clients that have asked what to measure, or pushed.", (double)telemetry->clients);
+    expose_counter(e, "myelin_telemetry_pushes_total", "Pushes of clients taken.", telemetry->pushes);
+    expose_counter(e, "myelin_telemetry_series_dropped_total", "Samples beyond myelin.metrics.client.series.max.", telemetry->series_dropped);
     expose_counter(e, "myelin_http_requests_total", "HTTP requests answered.", numbers->http_requests);
 }
 

@@ -87,7 +87,7 @@ static const struct own_def own_defs[] = {
     {{"myelin.journal.flush", CONFIG_BOOLEAN, "true", "", CONFIG_IMPORTANCE_HIGH, NULL}, set_flush},
     {{"myelin.log.format", CONFIG_STRING, "text", "[text, json]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_format},
     {{"myelin.log.level", CONFIG_STRING, "info", "[debug, info, warn, error]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_level},
-    {{"myelin.metrics.client.series.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_client_series_max},
+    {{"myelin.metrics.client.series.max", CONFIG_INT, "1000", "[0,...,10000]", CONFIG_IMPORTANCE_LOW, NULL}, set_client_series_max},
     {{"myelin.metrics.partitions.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_partitions_max},
     {{"myelin.metrics.topics.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_topics_max},
     {{"myelin.runtime", CONFIG_STRING, "auto", "[auto, io_uring, epoll]", CONFIG_IMPORTANCE_LOW, NULL}, set_runtime},

@@ -73,7 +73,6 @@ static const struct rule rules[] = {
     {"log.dir.failure", "a single node has no controller elsewhere to tell"},
     {"cordoned", "cordoned directories are not there yet"},
     {"metadata.max.retention", "the metadata log is not cut yet"},
-    {"telemetry.", "client telemetry is not there yet"},
     {"early.start", "there is no authorizer to start early for"},
 };
 

@@ -97,7 +97,7 @@ void handle_api_versions(struct request *request) {
     /* Produce is said to begin at 0, though only 3 and above are served: librdkafka up to 2.8 takes a higher minimum for a
      * broker that knows no gzip, snappy or lz4, and sends uncompressed (KAFKA-18659). */
     for (int key = 0; key < API_COUNT; key++)
-        if (key != API_GET_TELEMETRY_SUBSCRIPTIONS && key != API_PUSH_TELEMETRY && request_handler_of(key, &min, &max))
+        if (request_handler_of(key, &min, &max))
             response.api_keys[response.api_keys_count++] = (struct api_versions_response_api_version){(int16_t)key, key == API_PRODUCE ? 0 : min, max};
     add_features(request, &response);
     request_answer(request, api_versions, &response);
