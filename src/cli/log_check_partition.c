@@ -2,16 +2,16 @@
 #include "cli/log_check.h"
 
 #include <stdio.h>
-#include <zlib.h>
 #include "base/mem.h"
 #include "cli/log_tools.h"
 #include "cli/record_json.h"
 #include "log/checkpoint.h"
 #include "log/leftovers.h"
 #include "log/scan.h"
+#include "protocol/old_messages.h"
 #include "raft/snapshot.h"
 
-static const size_t SMALL_FILE_MAX = (size_t)64 << 20;
+static const size_t SMALL_FILE_MAX = (size_t)64 << 20, OLD_PLAIN_SIZE_MAX = (size_t)1 << 30;
 
 struct partition_check {
     struct log_checker *checker;
@@ -67,9 +67,15 @@ static void check_records(struct partition_check *p, const char *path, const str
 }
 
 static void check_old_batch(struct partition_check *p, const char *path, const struct segment_scan *scan) {
-    uint32_t crc = (uint32_t)crc32(0, scan->batch + 16, (uInt)(scan->batch_size - 16));
-    if (crc != load_be32(scan->batch + 12))
-        REPORT(FINDING_WRONG, path, scan->batch_pos, batch_base_offset(scan->batch), "wrong CRC of a message of magic %d", batch_magic(scan->batch));
+    struct old_messages messages = {0};
+    struct record record;
+    enum err err = old_messages_begin(&messages, slice_of(scan->batch, scan->batch_size), OLD_PLAIN_SIZE_MAX);
+    while (!err && !(err = old_messages_next(&messages, &record)))
+        p->checker->records++;
+    if (err != ERR_NOT_FOUND)
+        REPORT(FINDING_WRONG, path, scan->batch_pos, batch_base_offset(scan->batch), "the messages of magic %d cannot be read: %s",
+               batch_magic(scan->batch), err_text(err));
+    old_messages_deinit(&messages);
 }
 
 static void check_epoch(struct partition_check *p, const char *path, const struct segment_scan *scan) {

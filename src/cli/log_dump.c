@@ -12,7 +12,7 @@
 #include "log/leftovers.h"
 #include "log/scan.h"
 
-static const size_t SMALL_FILE_MAX = (size_t)1 << 30, JOURNAL_MAX = (size_t)16 << 30;
+static const size_t SMALL_FILE_MAX = (size_t)1 << 30, JOURNAL_MAX = (size_t)16 << 30, OLD_PLAIN_SIZE_MAX = (size_t)1 << 30;
 
 /* ---- printing ------------------------------------------------------------------------------------------------------------ */
 
@@ -80,20 +80,32 @@ static json_t *batch_json(const uint8_t *b, size_t size, int64_t position) {
     return item;
 }
 
-/* Messages of magic 0 and 1: i64 offset, i32 size, u32 CRC, i8 magic, i8 attributes, in 1 i64 timestamp. */
-static void dump_old(struct dump *dump, const uint8_t *b, size_t size, int64_t position, const char *indent) {
+/* A message of magic 0 or 1; with the records, what a wrapper holds. */
+static void dump_old(struct dump *dump, enum record_family family, struct slice bytes, int64_t position, const char *indent) {
+    const uint8_t *b = bytes.ptr;
     int magic = batch_magic(b);
     json_t *item = json_pack("{s:I,s:I,s:I,s:i,s:s}", "offset", (json_int_t)batch_base_offset(b), "position", (json_int_t)position, "size",
-                             (json_int_t)size, "magic", magic, "codec", codec_name((enum codec)(b[17] & 3)));
-    if (magic == 1 && size >= 26)
-        json_object_set_new(item, "timestamp", json_integer((json_int_t)load_be64(b + 18)));
+                             (json_int_t)bytes.size, "magic", magic, "codec", codec_name((enum codec)(b[17] & BATCH_CODEC_MASK)));
+    if (magic == 1)
+        json_object_set_new(item, "timestamp", json_integer((json_int_t)any_max_timestamp(b)));
     dump_item(dump, indent, item);
+    if (!dump->records)
+        return;
+    char *inner = mem_printf("%s| ", indent);
+    struct record record;
+    enum err err = old_messages_begin(&dump->old_messages, bytes, OLD_PLAIN_SIZE_MAX);
+    while (!err && !(err = old_messages_next(&dump->old_messages, &record)))
+        dump_item(dump, inner, record_json(family, &record, false));
+    if (err != ERR_NOT_FOUND)
+        dump_bad(dump, "position %lld, offset %lld: the messages cannot be read: %s", (long long)position, (long long)batch_base_offset(b),
+                 err_text(err));
+    mem_free(inner);
 }
 
 void dump_batch(struct dump *dump, enum record_family family, struct slice bytes, int64_t position, const char *indent) {
     const uint8_t *b = bytes.ptr;
     if (batch_magic(b) != 2) {
-        dump_old(dump, b, bytes.size, position, indent);
+        dump_old(dump, family, bytes, position, indent);
         return;
     }
     json_t *item = batch_json(b, bytes.size, position);
@@ -303,6 +315,7 @@ int log_dump_run(struct options *options) {
             count++;
         }
     batch_records_deinit(&dump.batch_records);
+    old_messages_deinit(&dump.old_messages);
     runtime_destroy(runtime);
     if (!count)
         return cli_usage(options, "name a FILE or a directory");

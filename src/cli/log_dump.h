@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "cli/batch_records.h"
 #include "cli/record_json.h"
+#include "protocol/old_messages.h"
 #include "runtime/runtime.h"
 
 struct dump {
@@ -17,6 +18,7 @@ struct dump {
     int64_t bad;       /* what was found to be wrong */
     const char *path;  /* of the file at hand */
     struct batch_records batch_records;
+    struct old_messages old_messages;
 };
 
 /* Prints an object and releases it: a line of JSON, or `key: value` pairs. */

@@ -60,7 +60,7 @@ static enum err swap_end(struct fs *fs, const char *path, const char *name, int6
     segment_scan_init(&scan, file, 0, size);
     scan.headers_only = true;
     while (!err && !(err = segment_scan_next(&scan)))
-        end = (batch_magic(scan.batch) == 2 ? batch_last_offset(scan.batch) : batch_base_offset(scan.batch)) + 1;
+        end = any_last_offset(scan.batch) + 1;
     segment_scan_deinit(&scan);
     file_unref(file);
     *ret_end = end;

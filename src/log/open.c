@@ -132,16 +132,9 @@ static enum err list_files(struct load *load) {
 /* ---- step 2: segments ---------------------------------------------------------------------------------------------- */
 
 static void note_batch(struct load *load, struct loaded_segment *segment, const uint8_t *batch, int64_t pos, size_t size) {
-    int64_t last, timestamp;
-    if (batch_magic(batch) == 2) {
-        last = batch_last_offset(batch);
-        timestamp = batch_max_timestamp(batch);
-        if (epochs_assign(&load->epochs, batch_leader_epoch(batch), batch_base_offset(batch))) {
-        }
-    } else {
-        last = batch_base_offset(batch);
-        timestamp = batch_magic(batch) == 1 ? (int64_t)load_be64(batch + 18) : -1;
-    }
+    int64_t last = any_last_offset(batch), timestamp = any_max_timestamp(batch);
+    if (batch_magic(batch) == 2)
+        epochs_assign(&load->epochs, batch_leader_epoch(batch), batch_base_offset(batch));
     if (pos == 0)
         segment->first_timestamp = timestamp;
     if (timestamp > segment->max_timestamp) {
@@ -271,16 +264,15 @@ static enum err trust_segment(struct load *load, struct loaded_segment *segment,
         segment_scan_init(&scan, file, 0, stat.size);
         scan.headers_only = true;
         if (!(err = segment_scan_next(&scan)))
-            segment->first_timestamp = batch_max_timestamp(scan.batch);
+            segment->first_timestamp = any_max_timestamp(scan.batch);
         int64_t max = segment->max_timestamp, max_offset = segment->max_timestamp_offset;
         scan.pos = from;
         while (!err && !(err = segment_scan_next(&scan))) {
-            segment->end_offset = batch_magic(scan.batch) == 2 ? batch_last_offset(scan.batch) + 1
-                                                               : batch_base_offset(scan.batch) + 1;
+            segment->end_offset = any_last_offset(scan.batch) + 1;
             segment->bytes_since_index += (uint32_t)scan.batch_size;
-            if (batch_magic(scan.batch) == 2 && batch_max_timestamp(scan.batch) > max) {
-                max = batch_max_timestamp(scan.batch);
-                max_offset = batch_last_offset(scan.batch);
+            if (any_max_timestamp(scan.batch) > max) {
+                max = any_max_timestamp(scan.batch);
+                max_offset = any_last_offset(scan.batch);
             }
         }
         segment->max_timestamp = max;

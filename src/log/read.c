@@ -17,10 +17,6 @@ static enum err header_at(const struct log *log, const struct segment *segment, 
     return err ? err : count == BATCH_HEADER_SIZE ? ERR_OK : ERR_AGAIN;
 }
 
-static int64_t header_last_offset(const uint8_t *header) {
-    return batch_magic(header) == 2 ? batch_last_offset(header) : batch_base_offset(header);
-}
-
 /* Position of the first batch in [0, end) whose last offset is >= offset; end when there is none. */
 static enum err locate(const struct log *log, const struct segment *segment, int64_t offset, int64_t end, int64_t *ret_pos,
                        int64_t *ret_size) {
@@ -33,7 +29,7 @@ static enum err locate(const struct log *log, const struct segment *segment, int
             return err;
         if (batch_length(header) < BATCH_LENGTH_MIN)
             return ERR_CORRUPT;
-        if (header_last_offset(header) >= offset) {
+        if (any_last_offset(header) >= offset) {
             *ret_size = (int64_t)batch_size(header);
             break;
         }
@@ -192,7 +188,7 @@ static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset
     *ret_size = 0;
     *ret_pos = end;
     while (!(err = segment_scan_next(&scan)))
-        if (header_last_offset(scan.batch) >= offset) {
+        if (any_last_offset(scan.batch) >= offset) {
             *ret_pos = scan.batch_pos;
             *ret_size = (int64_t)scan.batch_size;
             break;

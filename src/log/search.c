@@ -3,8 +3,9 @@
 #include "base/check.h"
 #include "log/internal.h"
 #include "log/scan.h"
+#include "protocol/old_messages.h"
 
-enum { SEARCH_MAX_TIMESTAMP = -3 };
+enum { SEARCH_MAX_TIMESTAMP = -3, PLAIN_SIZE_MAX = 1 << 30 };
 
 struct time_scan {
     struct work work;
@@ -26,13 +27,36 @@ struct time_scan {
     int32_t found_epoch;
 };
 
+static bool is_wanted(struct time_scan *scan, const struct record *record, int32_t epoch) {
+    if (record->timestamp < scan->target || record->offset < scan->start_offset)
+        return false;
+    scan->found = true;
+    scan->found_offset = record->offset;
+    scan->found_timestamp = record->timestamp;
+    scan->found_epoch = epoch;
+    return true;
+}
+
+static enum err search_old(struct time_scan *scan, const uint8_t *message, size_t size) {
+    struct old_messages messages = {0};
+    struct record record;
+    enum err err = old_messages_begin(&messages, slice_of(message, size), PLAIN_SIZE_MAX);
+    while (!err && !(err = old_messages_next(&messages, &record)))
+        if (is_wanted(scan, &record, -1))
+            break;
+    old_messages_deinit(&messages);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 /* Looks into one batch whose maximum is large enough. */
 static enum err search_batch(struct time_scan *scan, const uint8_t *batch, size_t size) {
+    if (batch_magic(batch) != 2)
+        return search_old(scan, batch, size);
     struct slice payload = slice_of(batch + BATCH_HEADER_SIZE, size - BATCH_HEADER_SIZE);
     struct buf plain = {0};
     enum err err = ERR_OK;
     if (batch_codec(batch) != CODEC_NONE) {
-        err = codec_decompress(scan->compressor, batch_codec(batch), payload, (size_t)1 << 30, &plain);
+        err = codec_decompress(scan->compressor, batch_codec(batch), payload, PLAIN_SIZE_MAX, &plain);
         payload = buf_slice(&plain);
     }
     struct record_iterator it;
@@ -40,13 +64,8 @@ static enum err search_batch(struct time_scan *scan, const uint8_t *batch, size_
     if (!err) {
         record_iterator_init(&it, batch, payload);
         while (!(err = record_next(&it, &record)))
-            if (record.timestamp >= scan->target && record.offset >= scan->start_offset) {
-                scan->found = true;
-                scan->found_offset = record.offset;
-                scan->found_timestamp = record.timestamp;
-                scan->found_epoch = batch_leader_epoch(batch);
+            if (is_wanted(scan, &record, batch_leader_epoch(batch)))
                 break;
-            }
         if (err == ERR_NOT_FOUND)
             err = ERR_OK;
     }
@@ -55,8 +74,7 @@ static enum err search_batch(struct time_scan *scan, const uint8_t *batch, size_
 }
 
 static bool batch_matters(const struct time_scan *scan, const uint8_t *batch) {
-    return batch_magic(batch) == 2 && batch_max_timestamp(batch) >= scan->target &&
-           batch_last_offset(batch) >= scan->start_offset;
+    return any_max_timestamp(batch) >= scan->target && any_last_offset(batch) >= scan->start_offset;
 }
 
 static enum err search_memory(struct time_scan *time, const uint8_t *bytes, size_t size) {

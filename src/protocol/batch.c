@@ -1,5 +1,6 @@
 #include "protocol/batch.h"
 
+#include <zlib.h>
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/varint.h"
@@ -27,8 +28,9 @@ enum err batch_check(struct slice bytes) {
         return ERR_CORRUPT;
     if (bytes.size - BATCH_PREFIX_SIZE < (size_t)length)
         return ERR_TRUNCATED;
-    if (magic < 2)
-        return ERR_UNSUPPORTED;
+    if (magic < 2) /* CRC-32 of what follows it */
+        return load_be32(bytes.ptr + 12) == (uint32_t)crc32(0, bytes.ptr + 16, (uInt)batch_size(bytes.ptr) - 16) ? ERR_UNSUPPORTED
+                                                                                                            : ERR_CORRUPT;
     if (batch_size(bytes.ptr) < BATCH_HEADER_SIZE || batch_crc(bytes.ptr) != batch_compute_crc(bytes.ptr))
         return ERR_CORRUPT;
     return ERR_OK;

@@ -77,11 +77,20 @@ static inline int32_t sequence_add(int32_t sequence, int32_t count) {
 static inline int32_t batch_last_sequence(const uint8_t *b) {
     return batch_base_sequence(b) < 0 ? -1 : sequence_add(batch_base_sequence(b), batch_last_offset_delta(b));
 }
+/* Of what stands in a segment: a batch, or a message of magic 0 or 1, of which BATCH_PREFIX_SIZE + BATCH_LENGTH_MIN bytes
+ * are there. */
+static inline int64_t any_last_offset(const uint8_t *b) {
+    return batch_magic(b) == 2 ? batch_last_offset(b) : batch_base_offset(b);
+}
+static inline int64_t any_max_timestamp(const uint8_t *b) { /* -1: it has none */
+    return batch_magic(b) == 2 ? batch_max_timestamp(b) : batch_magic(b) == 1 ? (int64_t)load_be64(b + 18) : -1;
+}
 uint32_t batch_compute_crc(const uint8_t *b); /* of all its bytes, which are there */
 void batch_store_crc(uint8_t *b);
 
 /* Is there a whole magic 2 batch with a right CRC at the start of `bytes`? ERR_TRUNCATED: the bytes end before the
- * batch does (a torn tail). ERR_UNSUPPORTED: magic 0 or 1, of a plausible length. ERR_CORRUPT: anything else. */
+ * batch does (a torn tail). ERR_UNSUPPORTED: a message of magic 0 or 1, whole and with a right CRC, for
+ * protocol/old_messages.h. ERR_CORRUPT: anything else. */
 enum err batch_check(struct slice bytes) MUST_USE;
 
 /* --- records ------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -43,13 +44,16 @@ static inline struct slice input_piece(struct input *input) {
 
 /* Makes checksums right, which a fuzzer cannot guess: of all batches that are framed in the bytes. */
 static inline void fix_batches(uint8_t *bytes, size_t size) {
-    for (size_t at = 0; size - at >= BATCH_HEADER_SIZE;) {
-        int32_t length = batch_length(bytes + at);
-        if (length < BATCH_HEADER_SIZE - BATCH_PREFIX_SIZE || (size_t)length > size - at - BATCH_PREFIX_SIZE)
+    for (size_t at = 0; size - at >= BATCH_PREFIX_SIZE + BATCH_LENGTH_MIN;) {
+        uint8_t *b = bytes + at;
+        int32_t length = batch_length(b);
+        if (length < BATCH_LENGTH_MIN || (size_t)length > size - at - BATCH_PREFIX_SIZE)
             return;
-        if (batch_magic(bytes + at) == 2)
-            batch_store_crc(bytes + at);
-        at += batch_size(bytes + at);
+        if (batch_magic(b) != 2)
+            store_be32(b + 12, (uint32_t)crc32(0, b + 16, (uInt)batch_size(b) - 16));
+        else if (batch_size(b) >= BATCH_HEADER_SIZE)
+            batch_store_crc(b);
+        at += batch_size(b);
     }
 }
 

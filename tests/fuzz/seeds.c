@@ -121,6 +121,41 @@ static void batch_seeds(struct compressor *compressor) {
     buf_deinit(&stream);
 }
 
+/* A message of magic 0 or 1; a wrapper when there is a codec. */
+static void add_old_message(struct buf *out, int magic, enum codec codec, int64_t offset, struct slice value) {
+    size_t start = out->size;
+    store_be64(buf_extend(out, 8), (uint64_t)offset);
+    uint8_t *p = buf_extend(out, 10);
+    memset(p, 0, 10);
+    p[8] = (uint8_t)magic;
+    p[9] = (uint8_t)codec;
+    if (magic == 1)
+        store_be64(buf_extend(out, 8), (uint64_t)TS * 1000);
+    store_be32(buf_extend(out, 4), UINT32_MAX);
+    store_be32(buf_extend(out, 4), (uint32_t)value.size);
+    buf_add_slice(out, value);
+    store_be32(out->ptr + start + 8, (uint32_t)(out->size - start - BATCH_PREFIX_SIZE));
+}
+
+static void old_message_seeds(struct compressor *compressor) {
+    for (int magic = 0; magic < 2; magic++)
+        for (int codec = CODEC_NONE; codec <= CODEC_LZ4; codec++) {
+            struct buf inner = {0}, packed = {0}, out = {0};
+            add_old_message(&inner, magic, CODEC_NONE, 0, SLICE_LIT("one"));
+            add_old_message(&inner, magic, CODEC_NONE, 1, SLICE_LIT("two two two two two two"));
+            check(!codec_compress(compressor, (enum codec)codec, COMPRESS_LEVEL_DEFAULT, buf_slice(&inner), &packed), "a set of ours");
+            if (codec == CODEC_NONE)
+                buf_add_slice(&out, buf_slice(&inner));
+            else
+                add_old_message(&out, magic, (enum codec)codec, 1, buf_slice(&packed));
+            write_choice("batch", 0, buf_slice(&out));
+            write_choice("segment", 0, buf_slice(&out));
+            buf_deinit(&inner);
+            buf_deinit(&packed);
+            buf_deinit(&out);
+        }
+}
+
 static void segment_seeds(void) {
     struct buf buf = {0}, entries = {0};
     for (uint32_t i = 1; i < 4; i++) {
@@ -205,6 +240,7 @@ int main(int argc, char **argv) {
     struct compressor *compressor = compressor_create();
     message_seeds();
     batch_seeds(compressor);
+    old_message_seeds(compressor);
     segment_seeds();
     text_seeds();
     journal_seeds();

@@ -219,6 +219,43 @@ final class BatchCheck {
         readHere(child, "voters", MemoryRecords.withVotersRecord(0, 1, 2, room.clear(), voters));
     }
 
+    /** Messages as brokers and clients before 0.11 wrote them. */
+    static MemoryRecords oldMessages(int magic, Compression compression, TimestampType type, long base, int count, long timestamp) {
+        MemoryRecordsBuilder builder = new MemoryRecordsBuilder(new ByteBufferOutputStream(1024), (byte) magic, compression,
+            type, base, timestamp + 500, -1, (short) -1, -1, false, false, -1, 64 << 20);
+        for (int i = 0; i < count; i++)
+            builder.appendWithOffset(base + i, magic == 0 ? -1 : timestamp + i, i % 3 == 0 ? null : ("k" + i).getBytes(),
+                i % 7 == 6 ? null : ("old value " + (base + i) + " " + "x".repeat(i)).getBytes());
+        return builder.build();
+    }
+
+    private static void oldMessagesReadHere(Child child) throws Exception {
+        for (int magic = 0; magic <= 1; magic++)
+            for (Compression compression : List.of(Compression.NONE, Compression.gzip().build(), Compression.snappy().build(), Compression.lz4().build()))
+                for (TimestampType type : magic == 0 ? List.of(TimestampType.NO_TIMESTAMP_TYPE) : List.of(TimestampType.CREATE_TIME, TimestampType.LOG_APPEND_TIME))
+                    for (int count : new int[] {1, 2, 300}) {
+                        String at = "magic " + magic + " " + compression.type() + " " + type + " of " + count;
+                        MemoryRecords records = oldMessages(magic, compression, type, 1000, count, 1700000000000L);
+                        StringBuilder wanted = new StringBuilder();
+                        for (org.apache.kafka.common.record.internal.Record record : records.records()) {
+                            wanted.append("record ").append(record.offset()).append(' ').append(record.timestamp()).append(' ');
+                            dumpBytes(wanted, array(record.key()));
+                            wanted.append(' ');
+                            dumpBytes(wanted, array(record.value()));
+                            wanted.append('\n');
+                        }
+                        byte[] raw = Utils.toArray(records.buffer());
+                        cases++;
+                        try {
+                            String got = new String(child.ask('O', out -> out.write(raw)), StandardCharsets.UTF_8);
+                            if (!got.contentEquals(wanted))
+                                fail(at + ": read here " + got + " not " + wanted);
+                        } catch (Child.Refused refused) {
+                            fail(at + ": " + refused.getMessage());
+                        }
+                    }
+    }
+
     private static final class Checksums {
         static long crc32c(byte[] bytes, int at, int size) {
             java.util.zip.CRC32C crc = new java.util.zip.CRC32C();
@@ -240,6 +277,7 @@ final class BatchCheck {
             for (int level : new int[] {-131072, -5, 1, 3, 9, 19, 22})
                 both(child, 4, level, Compression.zstd().level(level).build());
             controlBatches(child);
+            oldMessagesReadHere(child);
         }
         System.out.println(cases + " batches and streams: " + failures + " differ");
         System.exit(failures == 0 ? 0 : 1);

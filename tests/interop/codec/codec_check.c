@@ -10,6 +10,7 @@
 #include "protocol/compress.h"
 #include "protocol/config_defs.h"
 #include "protocol/errors.h"
+#include "protocol/old_messages.h"
 #include "tests/lib/message_values.h"
 
 struct question {
@@ -217,6 +218,27 @@ static void read_batches(struct question *q) {
     }
 }
 
+/* O: messages of magic 0 and 1, whole: their records as text. */
+static void read_old_messages(struct question *q) {
+    struct old_messages messages = {0};
+    while (decoder_left(&q->d) > 0 && !q->is_refused) {
+        const uint8_t *b = q->d.ptr;
+        enum err err = batch_check(slice_of(b, decoder_left(&q->d)));
+        if (err != ERR_UNSUPPORTED) {
+            refuse(q, "batch_check", err);
+            break;
+        }
+        struct record record;
+        err = old_messages_begin(&messages, slice_of(b, batch_size(b)), 64 << 20);
+        while (!err && !(err = old_messages_next(&messages, &record)))
+            dump_record(q->answer, &record);
+        if (err != ERR_NOT_FOUND)
+            refuse(q, "messages", err);
+        decoder_take(&q->d, batch_size(b));
+    }
+    old_messages_deinit(&messages);
+}
+
 /* B: builds a batch: base offset, attributes beside the codec, codec, level, producer id, epoch, sequence, then
  * count records: offset delta, timestamp, key, value, count of headers, headers. */
 static void build_batch(struct question *q) {
@@ -250,7 +272,7 @@ static void answer(struct question *q) {
         void (*fn)(struct question *q);
     } answers[] = {{'D', decode_message}, {'G', generate_message}, {'L', list_messages}, {'A', list_apis}, {'E', list_errors},
                    {'K', list_configs},   {'H', encode_headers},   {'C', compress_bytes}, {'U', decompress_bytes},
-                   {'R', read_batches},   {'B', build_batch}};
+                   {'R', read_batches},   {'O', read_old_messages}, {'B', build_batch}};
     char what = (char)decode_int8(&q->d);
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
         if (answers[i].what == what) {
