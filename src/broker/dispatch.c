@@ -80,6 +80,7 @@ static void answered(struct request *request) {
 
 void request_answer_begin(struct request *request, struct encoder *ret_encoder) {
     encoder_init(ret_encoder, &request->head, &request->arena);
+    ret_encoder->errors = metrics_errors(request->shard, request);
     encode_int32(ret_encoder, 0); /* the size, known at the end */
     api_response_header_encode(ret_encoder, &request->header);
 }

@@ -23,6 +23,10 @@ static struct api_metrics *get_api(struct metrics *metrics, int key) {
     return metrics->apis[key];
 }
 
+uint64_t *metrics_errors(struct broker_shard *shard, const struct request *request) {
+    return get_api(shard->metrics, request->header.key)->errors;
+}
+
 uint64_t metrics_requests(const struct api_metrics *api) {
     uint64_t sum = 0;
     for (int i = 0; i < API_VERSIONS; i++)
@@ -98,6 +102,8 @@ struct software_metrics *metrics_count_software(struct metrics *metrics, struct 
 static void add_api(struct api_metrics *to, const struct api_metrics *from) {
     for (int i = 0; i < API_VERSIONS; i++)
         to->versions[i] += from->versions[i];
+    for (int i = 0; i < ENCODER_ERRORS; i++)
+        to->errors[i] += from->errors[i];
     to->closed += from->closed;
     to->response_bytes += from->response_bytes;
     to->timed += from->timed;

@@ -11,6 +11,7 @@ _Static_assert(API_VERSIONS > 18, "a version of Fetch has no counter");
 
 struct api_metrics { /* of one API; times in microseconds */
     uint64_t versions[API_VERSIONS]; /* requests */
+    uint64_t errors[ENCODER_ERRORS]; /* error codes in answers, 0 (none) too; by code + 1 */
     uint64_t closed;                 /* answered by closing the connection */
     uint64_t response_bytes;
     uint64_t timed; /* requests whose waiting in the turn and handler were timed: each of the first, then one in eight */
@@ -45,6 +46,8 @@ void metrics_answered(struct broker_shard *shard, struct request *request);
 void metrics_sending(struct broker_shard *shard, struct request *request);
 /* Its answer is in the socket. */
 void metrics_sent(struct broker_shard *shard, const struct request *request);
+/* Where the error codes of its answer are counted. */
+uint64_t *metrics_errors(struct broker_shard *shard, const struct request *request);
 uint64_t metrics_requests(const struct api_metrics *api);
 /* Names the software of a connection; what comes back is given to metrics_forget_software() when it ends. */
 struct software_metrics *metrics_count_software(struct metrics *metrics, struct slice name, struct slice version);

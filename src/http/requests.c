@@ -3,6 +3,7 @@
 #include "http/numbers.h"
 
 #include "base/mem.h"
+#include "protocol/errors.h"
 
 /* ---- quantiles ------------------------------------------------------------------------------------------------------- */
 
@@ -110,6 +111,16 @@ static void expose_request_counts(struct exposition *e, const struct numbers *nu
             expose_label_str(e, "request", apis[i].name);
             expose_label_int(e, "version", v);
             expose_int(e, (int64_t)apis[i].now->versions[v]);
+        }
+    expose_family(e, "kafka_network_requestmetrics_errors_total", "counter", "Error codes in answers.");
+    for (int i = 0; i < count; i++)
+        for (int code = -1; apis[i].now && code < ENCODER_ERRORS - 1; code++) {
+            if (!apis[i].now->errors[code + 1])
+                continue;
+            expose_begin(e);
+            expose_label_str(e, "request", apis[i].name);
+            expose_label_str(e, "error", kafka_error_name(code));
+            expose_int(e, (int64_t)apis[i].now->errors[code + 1]);
         }
     const struct metrics *sum = numbers->now->sum;
     expose_gauge(e, "kafka_network_requestchannel_requestqueuesize", "Requests read that wait for an earlier one.", (double)sum->requests_held);

@@ -98,8 +98,10 @@ struct encoder {
     struct encoder_splice *splices, inline_splices[ENCODER_SPLICES_INLINE];
     int splice_count, splice_capacity;
     size_t splice_size; /* bytes of all pieces, which are not in buf */
+    uint64_t *errors;   /* ENCODER_ERRORS counters, by error code + 1; NULL: not counted */
     enum err err;
 };
+enum { ENCODER_ERRORS = 136 }; /* codes from -1 to 134; those beyond go to the first */
 
 /* Appends to buf. The encoder must not be moved or copied after this. */
 static inline void encoder_init(struct encoder *e, struct buf *buf, struct arena *arena) {
@@ -116,6 +118,11 @@ ENCODE_INT(int32, int32_t, 32)
 ENCODE_INT(uint32, uint32_t, 32)
 ENCODE_INT(int64, int64_t, 64)
 #undef ENCODE_INT
+static inline void encode_error_code(struct encoder *e, int16_t code) {
+    if (e->errors)
+        e->errors[(unsigned)(code + 1) < ENCODER_ERRORS ? code + 1 : 0]++;
+    encode_int16(e, code);
+}
 static inline void encode_int8(struct encoder *e, int8_t x) {
     buf_add_byte(e->buf, (uint8_t)x);
 }

@@ -288,6 +288,8 @@ class Writer:
             self.put(f"encode_records(e, &{at}, {self.flexible(field)}, {nullable});")
         elif field.type in SIZED:
             self.put(f"encode_{field.type}(e, {at}, {self.flexible(field)}, {nullable});")
+        elif field.name == "ErrorCode" and field.type == "int16":
+            self.put(f"encode_error_code(e, {at});")
         else:
             self.put(f"encode_{field.type}(e, {at});")
 
