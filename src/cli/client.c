@@ -242,9 +242,6 @@ int client_refused(const char *what, int16_t code, struct slice message) {
     const char *hint = client_hint(code);
     if (hint)
         buf_printf(&text, "; %s", hint);
-    for (size_t i = 0; i < text.size; i++)
-        if (text.ptr[i] < 0x20)
-            text.ptr[i] = ' ';
     cli_fail("%s", buf_text(&text));
     buf_deinit(&text);
     return CLI_FAILED;

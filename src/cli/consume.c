@@ -15,7 +15,7 @@ struct consumer {
     struct sources sources;
     int64_t shown, count_max, bytes; /* count_max -1: no limit */
     struct record_format format;
-    enum bytes_format key_format, value_format;
+    struct record_style style;
     struct place from, until;
     bool bounded, committed, json;
     struct progress progress;
@@ -47,12 +47,12 @@ static void show(struct consumer *consumer, const rd_kafka_message_t *message, c
     record.value = message->payload ? slice_of(message->payload, message->len) : SLICE_NULL;
     take_headers(message, &record, headers, COUNT_OF(headers));
     if (consumer->json) {
-        json_t *object = record_to_json(&record, consumer->key_format, consumer->value_format);
+        json_t *object = record_to_json(&record, &consumer->style);
         output_json_line(stdout, object);
         json_decref(object);
     } else {
         buf_clear(&consumer->line);
-        record_format_show(&consumer->format, &record, consumer->key_format, consumer->value_format, &consumer->line);
+        record_format_show(&consumer->format, &record, &consumer->style, &consumer->line);
         fwrite(consumer->line.ptr, 1, consumer->line.size, stdout);
     }
     consumer->shown++;
@@ -98,8 +98,9 @@ static int read_options(struct consumer *consumer) {
     struct buf error = {0};
     consumer->json = options_json(options);
     consumer->committed = strcmp(options_text(options, "isolation", "uncommitted"), "committed") == 0;
-    consumer->key_format = bytes_format_of(options_text(options, "key-format", "text"));
-    consumer->value_format = bytes_format_of(options_text(options, "value-format", "text"));
+    consumer->style.key = bytes_format_of(options_text(options, "key-format", "text"));
+    consumer->style.value = bytes_format_of(options_text(options, "value-format", "text"));
+    consumer->style.header = bytes_format_of(options_text(options, "header-format", "text"));
     consumer->count_max = options_int(options, "count", -1);
     consumer->bounded = until != NULL;
     if (options_has(options, "count") && consumer->count_max < 0)
@@ -155,6 +156,7 @@ static const struct option_def consume_options[] = {
     {"format", 'f', OPTION_TEXT, "TEXT", "how a record is shown; '%v\\n' when not given", NULL, COMPLETE_NOTHING},
     {"key-format", 0, OPTION_TEXT, "FORMAT", "text, hex, base64, int or json", bytes_format_names, COMPLETE_NOTHING},
     {"value-format", 0, OPTION_TEXT, "FORMAT", "likewise", bytes_format_names, COMPLETE_NOTHING},
+    {"header-format", 0, OPTION_TEXT, "FORMAT", "likewise, of the headers' values", bytes_format_names, COMPLETE_NOTHING},
     {"isolation", 0, OPTION_TEXT, "LEVEL", "committed: leave out aborted and open transactions", isolations, COMPLETE_NOTHING},
 };
 

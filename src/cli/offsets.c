@@ -20,7 +20,7 @@ static const struct metadata_response_metadata_response_topic *find_topic(const 
     return NULL;
 }
 
-static int leader_of(const struct metadata_response_metadata_response_topic *topic, int partition) {
+int leader_of_partition(const struct metadata_response_metadata_response_topic *topic, int partition) {
     for (int i = 0; topic && i < topic->partitions_count; i++)
         if (topic->partitions[i].partition_index == partition)
             return topic->partitions[i].leader_id;
@@ -42,7 +42,7 @@ static int find_leaders(struct client *client, struct offset_query *queries, int
             continue;
         if (!topic || !slice_eq_str(topic->name, queries[i].topic))
             topic = find_topic(&metadata, queries[i].topic);
-        leaders[i] = leader_of(topic, queries[i].partition);
+        leaders[i] = leader_of_partition(topic, queries[i].partition);
         if (leaders[i] < 0) {
             leaders[i] = NO_LEADER;
             queries[i].error = KAFKA_LEADER_NOT_AVAILABLE;
@@ -242,7 +242,7 @@ static int delete_at_leader(struct client *client, int leader, const struct meta
     struct delete_records_request_delete_records_topic in = {.name = topic->name};
     in.partitions = arena_array(&client->arena, struct delete_records_request_delete_records_partition, count);
     for (int i = 0; i < count; i++)
-        if (leader_of(topic, partitions[i]) == leader)
+        if (leader_of_partition(topic, partitions[i]) == leader)
             in.partitions[in.partitions_count++] = (struct delete_records_request_delete_records_partition){partitions[i], offsets[i]};
     struct delete_records_request request = {&in, 1, client->timeout_ms};
     struct delete_records_response response;
@@ -278,10 +278,10 @@ static int delete_records(struct client *client, struct place place, json_t *row
                                 options_text(client->options, "before", "")))
         status = cli_fail("nothing was deleted");
     for (int i = 0; i < count && !status; i++) {
-        int leader = leader_of(topic, partitions[i]);
+        int leader = leader_of_partition(topic, partitions[i]);
         bool asked = false;
         for (int j = 0; j < i; j++)
-            asked |= leader_of(topic, partitions[j]) == leader;
+            asked |= leader_of_partition(topic, partitions[j]) == leader;
         if (leader < 0)
             status = cli_fail("%s, partition %d has no leader now; `myelin topic describe %s` shows why", name, partitions[i], name);
         else if (!asked)

@@ -35,6 +35,8 @@ int offsets_of_place(struct client *client, const char *topic, const int *partit
 /* The partitions of the topic that the text names (parse_numbers()), all when it is NULL; of mem_alloc(). */
 int choose_partitions(const struct metadata_response_metadata_response_topic *topic, const char *text, int **ret_partitions,
                       int *ret_count);
+/* -1: it has none, or is not there. topic NULL: likewise. */
+int leader_of_partition(const struct metadata_response_metadata_response_topic *topic, int partition);
 
 int topic_offsets_run(struct options *options);
 int topic_delete_records_run(struct options *options);

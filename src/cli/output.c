@@ -253,17 +253,26 @@ const char *time_text(int64_t time_ms, char text[32]) {
 
 /* ---- errors and questions ------------------------------------------------------------------------------------ */
 
-static void put_message(const char *fmt, va_list args) {
+/* One line, whatever a broker put into its messages. */
+static void put_message(const char *path, const char *fmt, va_list args) {
+    char *text = NULL;
+    if (vasprintf(&text, fmt, args) < 0)
+        return;
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
     fflush(stdout);
-    fputs("myelin: ", stderr);
-    vfprintf(stderr, fmt, args);
+    fprintf(stderr, "myelin%s%s: %s", path ? " " : "", path ? path : "", text);
+    if (path)
+        fprintf(stderr, "; see `myelin help %s`", path);
     fputc('\n', stderr);
+    free(text);
 }
 
 int cli_fail(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    put_message(fmt, args);
+    put_message(NULL, fmt, args);
     va_end(args);
     return CLI_FAILED;
 }
@@ -271,9 +280,7 @@ int cli_fail(const char *fmt, ...) {
 int cli_usage(const struct options *options, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    fprintf(stderr, "myelin %s: ", options->path);
-    vfprintf(stderr, fmt, args);
-    fprintf(stderr, "; see `myelin help %s`\n", options->path);
+    put_message(options->path, fmt, args);
     va_end(args);
     return CLI_USAGE;
 }
@@ -281,7 +288,7 @@ int cli_usage(const struct options *options, const char *fmt, ...) {
 void cli_warn(const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    put_message(fmt, args);
+    put_message(NULL, fmt, args);
     va_end(args);
 }
 

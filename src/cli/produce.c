@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
@@ -224,6 +225,8 @@ static int send_input(struct producer *producer) {
             status = send_text(producer, slice_str(value));
         return status;
     }
+    if (options->argument_count == 1 && isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
+        fputs("a record a line; ^D ends\n", stderr);
     if (options->argument_count == 1)
         return send_stream(producer, stdin, "standard input");
     for (int i = 1; i < options->argument_count && !status && !interrupted(); i++) {

@@ -122,38 +122,36 @@ void record_format_deinit(struct record_format *format) {
     buf_deinit(&format->text);
 }
 
-static void show_headers(const struct record *record, struct buf *buf) {
+static void show_headers(const struct record *record, enum bytes_format format, struct buf *buf) {
     for (int i = 0; i < record->header_count; i++) {
         buf_printf(buf, "%s%.*s=", i ? "," : "", SLICE_FMT(record->headers[i].key));
-        bytes_show(buf, record->headers[i].value, BYTES_TEXT);
+        bytes_show(buf, record->headers[i].value, format);
     }
 }
 
-static void show_verb(char verb, const struct record *record, enum bytes_format key_format, enum bytes_format value_format,
-                      struct buf *buf) {
+static void show_verb(char verb, const struct record *record, const struct record_style *style, struct buf *buf) {
     switch (verb) {
     case 't': buf_add_str(buf, record->topic); break;
     case 'p': buf_printf(buf, "%d", record->partition); break;
     case 'o': buf_printf(buf, "%" PRId64, record->offset); break;
     case 'T': buf_printf(buf, "%" PRId64, record->timestamp); break;
-    case 'k': bytes_show(buf, record->key, key_format); break;
+    case 'k': bytes_show(buf, record->key, style->key); break;
     case 'v':
-    case 's': bytes_show(buf, record->value, value_format); break;
+    case 's': bytes_show(buf, record->value, style->value); break;
     case 'K': buf_printf(buf, "%" PRId64, slice_is_null(record->key) ? -1 : (int64_t)record->key.size); break;
     case 'S':
     case 'V': buf_printf(buf, "%" PRId64, slice_is_null(record->value) ? -1 : (int64_t)record->value.size); break;
-    case 'h': show_headers(record, buf); break;
+    case 'h': show_headers(record, style->header, buf); break;
     default: buf_add_byte(buf, (uint8_t)verb); /* a zero byte */
     }
 }
 
-void record_format_show(const struct record_format *format, const struct record *record, enum bytes_format key_format,
-                        enum bytes_format value_format, struct buf *buf) {
+void record_format_show(const struct record_format *format, const struct record *record, const struct record_style *style, struct buf *buf) {
     for (size_t i = 0; i < format->text.size; i++)
         if (format->text.ptr[i])
             buf_add_byte(buf, format->text.ptr[i]);
         else
-            show_verb((char)format->text.ptr[++i], record, key_format, value_format, buf);
+            show_verb((char)format->text.ptr[++i], record, style, buf);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------------------- */
@@ -175,15 +173,15 @@ static json_t *formatted_json(struct slice bytes, enum bytes_format format) {
     return value;
 }
 
-json_t *record_to_json(const struct record *record, enum bytes_format key_format, enum bytes_format value_format) {
+json_t *record_to_json(const struct record *record, const struct record_style *style) {
     json_t *headers = json_array();
     for (int i = 0; i < record->header_count; i++)
         json_array_append_new(headers, json_pack("{s:o, s:o}", "key", json_slice(record->headers[i].key), "value",
-                                                 json_bytes(record->headers[i].value)));
+                                                 formatted_json(record->headers[i].value, style->header)));
     return json_pack("{s:s, s:i, s:I, s:o, s:s?, s:o, s:o, s:o}", "topic", record->topic, "partition", record->partition, "offset",
                      (json_int_t)record->offset, "timestamp", record->timestamp < 0 ? json_null() : json_integer(record->timestamp),
-                     "timestamp_type", record->timestamp_type, "key", formatted_json(record->key, key_format), "value",
-                     formatted_json(record->value, value_format), "headers", headers);
+                     "timestamp_type", record->timestamp_type, "key", formatted_json(record->key, style->key), "value",
+                     formatted_json(record->value, style->value), "headers", headers);
 }
 
 static enum err read_bytes(const json_t *value, const char *what, struct arena *arena, struct slice *ret_bytes, struct buf *error) {

@@ -39,11 +39,13 @@ struct record_format {
     struct buf text;    /* escapes resolved; a verb is 0 and then its letter, a zero byte is two */
 };
 enum err record_format_parse(struct record_format *format, const char *text, struct buf *error) MUST_USE;
-void record_format_show(const struct record_format *format, const struct record *record, enum bytes_format key_format,
-                        enum bytes_format value_format, struct buf *buf);
+struct record_style { /* how each kind of bytes is shown */
+    enum bytes_format key, value, header;
+};
+void record_format_show(const struct record_format *format, const struct record *record, const struct record_style *style, struct buf *buf);
 void record_format_deinit(struct record_format *format);
 
-json_t *record_to_json(const struct record *record, enum bytes_format key_format, enum bytes_format value_format);
+json_t *record_to_json(const struct record *record, const struct record_style *style);
 /* Fills what the object has; keys and values that are JSON but not text become compact JSON text. Borrows from the
  * arena. One line in `error` on failure. */
 enum err record_from_json(const json_t *object, struct arena *arena, struct record *ret_record, struct buf *error) MUST_USE;

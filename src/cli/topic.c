@@ -39,6 +39,15 @@ static const struct option_def delete_records_options[] = {
     {"partition", 0, OPTION_TEXT, "P,P-P,...", "only these partitions", NULL, COMPLETE_NOTHING},
     {"yes", 'y', OPTION_FLAG, NULL, "do not ask on a terminal", NULL, COMPLETE_NOTHING},
 };
+static const struct option_def move_options[] = {
+    {"log-dir", 0, OPTION_TEXT, "DIR", "the directory, as `myelin cluster log-dirs` shows it", NULL, COMPLETE_NOTHING},
+    {"partition", 0, OPTION_TEXT, "P,P-P,...", "only these partitions", NULL, COMPLETE_NOTHING},
+    {"broker", 0, OPTION_INT, "ID", "whose replicas (the first partition's leader)", NULL, COMPLETE_NOTHING},
+    {"no-wait", 0, OPTION_FLAG, NULL, "do not wait until they are there", NULL, COMPLETE_NOTHING},
+};
+static const struct option_def producers_options[] = {
+    {"partition", 0, OPTION_TEXT, "P,P-P,...", "only these partitions", NULL, COMPLETE_NOTHING},
+};
 
 static const struct command subcommands[] = {
     {.name = "create", .summary = "create topics", .arguments = "NAME...", .argument_min = 1, .argument_max = -1,
@@ -57,6 +66,10 @@ static const struct command subcommands[] = {
     {.name = "delete-records", .summary = "delete the records before an offset", .arguments = "NAME", .argument_min = 1,
      .argument_max = 1, .complete = COMPLETE_TOPIC, OPTIONS(delete_records_options), .connects = true, .run = topic_delete_records_run,
      .details = "myelin topic delete-records orders --partition 0 --before 1000\nmyelin topic delete-records orders --before @-7d\n"},
+    {.name = "move", .summary = "move replicas to another log directory of their broker, live", .arguments = "NAME", .argument_min = 1,
+     .argument_max = 1, .complete = COMPLETE_TOPIC, OPTIONS(move_options), .connects = true, .run = topic_move_run},
+    {.name = "producers", .summary = "show who wrote to the partitions with a producer id", .arguments = "NAME", .argument_min = 1,
+     .argument_max = 1, .complete = COMPLETE_TOPIC, OPTIONS(producers_options), .connects = true, .run = topic_producers_run},
 };
 
 const struct command command_topic = {.name = "topic", .summary = "create, list, describe, alter and delete topics", SUBCOMMANDS(subcommands)};

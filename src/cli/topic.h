@@ -9,5 +9,7 @@ int topic_list_run(struct options *options);
 int topic_describe_run(struct options *options);
 int topic_alter_run(struct options *options);
 int topic_delete_run(struct options *options);
+int topic_move_run(struct options *options);
+int topic_producers_run(struct options *options);
 
 #endif

@@ -127,10 +127,16 @@ static void show(const json_t *rows) {
 
 static int describe_all(struct client *client, json_t *rows) {
     struct metadata_response metadata;
+    struct progress progress;
     int status = client_metadata(client, NULL, 0, &metadata);
-    for (int i = 0; !status && i < metadata.topics_count; i++)
+    progress_begin(&progress);
+    for (int i = 0; !status && i < metadata.topics_count; i++) {
         if (!metadata.topics[i].is_internal)
             status = describe(client, arena_printf(&client->arena, "%.*s", SLICE_FMT(metadata.topics[i].name)), rows);
+        if (progress_due(&progress))
+            progress_show(&progress, "%d of %d topics", i + 1, metadata.topics_count);
+    }
+    progress_end(&progress);
     return status;
 }
 

@@ -21,7 +21,7 @@ static const char *show(const char *text, const struct record *record, enum byte
     buf_clear(&error);
     enum err err = record_format_parse(&parsed, text, &error);
     if (!err)
-        record_format_show(&parsed, record, format, format, &out);
+        record_format_show(&parsed, record, &(struct record_style){format, format, format}, &out);
     record_format_deinit(&parsed);
     return err ? NULL : buf_text(&out);
 }
@@ -32,7 +32,7 @@ TEST(a_format_string_shows_each_part_of_a_record) {
     EXPECT_STR(show("%t %p %o %T %k %v %s %K %S %V [%h] 100%%\\n", &record, BYTES_TEXT),
                "t 3 42 1700000000000 key value value 3 5 5 [a=1,b=] 100%\n");
     EXPECT_STR(show("\\t\\\\\\x41\\r%%t", &record, BYTES_TEXT), "\t\\A\r%t");
-    EXPECT_STR(show("%k:%v", &record, BYTES_HEX), "6b6579:76616c7565");
+    EXPECT_STR(show("%k:%v:%h", &record, BYTES_HEX), "6b6579:76616c7565:a=31,b=");
     EXPECT_STR(show("%k:%v", &record, BYTES_BASE64), "a2V5:dmFsdWU=");
     show("a\\0b", &record, BYTES_TEXT);
     EXPECT(slice_eq(buf_slice(&out), slice_of("a\0b", 3)));
@@ -64,7 +64,7 @@ TEST(a_record_survives_json) {
     struct record_header headers[] = {{SLICE_LIT("h"), SLICE_LIT("\xff\x00")}, {SLICE_LIT("n"), SLICE_NULL}};
     struct record record = {"t", 3, 42, 1700000000000, "create", SLICE_LIT("k\n\"\0"), SLICE_LIT("\x80"), headers, 2}, back;
     struct arena arena = {0};
-    json_t *object = record_to_json(&record, BYTES_TEXT, BYTES_TEXT);
+    json_t *object = record_to_json(&record, &(struct record_style){BYTES_TEXT, BYTES_TEXT, BYTES_TEXT});
     EXPECT_INT(record_from_json(object, &arena, &back, &error), ERR_OK);
     EXPECT_INT(back.partition, 3);
     EXPECT_INT(back.timestamp, 1700000000000);
