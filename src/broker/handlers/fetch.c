@@ -33,6 +33,7 @@ struct watch {
     struct fetch_item **items;
     int count;
     int64_t growth, growth_wanted;
+    bool sent;
     bool watching, cancelled;
 };
 
@@ -288,7 +289,7 @@ static void cancel_watches(struct fetch *fetch) {
     fetch->watches_out++; /* nothing ends before all were told */
     for (int i = 0; i < count; i++) {
         struct watch *watch = &fetch->watches[i];
-        if (!watch->count || watch->cancelled)
+        if (!watch->sent || watch->cancelled)
             continue;
         watch->cancel = (struct shard_call){.home = watch->call.home, .at = watch->call.at, .run = watch_cancel, .back = watch_cancelled};
         fetch->watches_out++;
@@ -354,6 +355,16 @@ static void wait_for_more(struct fetch *fetch, int64_t missing) {
         /* If all shards together have enough, one of them has its share. */
         watch->growth_wanted = (missing + shards - 1) / shards;
         watch->call = (struct shard_call){.home = request->shard, .at = &broker->shards[i], .run = watch_begin, .back = watch_back};
+    }
+    for (int i = 0; i < broker->shard_count; i++) {
+        struct watch *watch = &fetch->watches[i];
+        if (!watch->count)
+            continue;
+        if (fetch->cancelling) { /* the own shard's has ended inside the call: there is enough */
+            fetch->watches_out--;
+            continue;
+        }
+        watch->sent = true;
         shard_call_send(&watch->call);
     }
     look_again(fetch);
