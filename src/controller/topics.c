@@ -173,15 +173,13 @@ static bool lay_out(struct decision *decision, const creatable *topic, struct la
 }
 
 static struct uuid new_topic_id(struct decision *decision) {
-    struct uuid id;
-    struct image_topic *taken;
-    do {
+    for (;;) {
+        struct uuid id;
         uint64_t random[2];
         decision_random(decision, random, sizeof random);
-        taken = uuid_from_random(random[0], random[1], &id) ? image_find_topic_id(decision->image, id) : NULL;
-        if (!taken && !uuid_is_zero(id))
+        if (uuid_from_random(random[0], random[1], &id) && !image_find_topic_id(decision->image, id))
             return id;
-    } while (true);
+    }
 }
 
 static int compare_configs(const void *a, const void *b) {
