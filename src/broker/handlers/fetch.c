@@ -515,7 +515,8 @@ static void finish(struct fetch *fetch) {
             item->out.last_stable_offset = item->out.log_start_offset = -1;
             item->out.aborted_transactions_count = -1;
         }
-        if (item->out.error_code == KAFKA_NOT_LEADER_OR_FOLLOWER || item->out.error_code == KAFKA_FENCED_LEADER_EPOCH) {
+        bool moved = item->out.error_code == KAFKA_NOT_LEADER_OR_FOLLOWER || item->out.error_code == KAFKA_FENCED_LEADER_EPOCH;
+        if (moved && fetch->request->header.version >= 16) { /* KIP-951; before 12 there is no place for it */
             const struct image_topic *topic = image_find_topic_id(fetch->request->shard->image, item->base.topic_id);
             const struct image_partition *image = image_find_partition(topic, item->base.index);
             if (image)
