@@ -108,6 +108,11 @@ static void call_in(struct shard *shard, struct message *message) {
         call_end(call, ERR_CANCELED);
         return;
     }
+    enum err err = quorum_state(controller->quorum);
+    if (err) { /* nothing is decided that cannot be written down */
+        call_end(call, err);
+        return;
+    }
     struct decision decision = decision_begin(controller, call->arena);
     call->decide(call, &decision);
     call->append.done = call_committed;

@@ -61,6 +61,7 @@ struct decision {
     int64_t base_offset; /* the first record's */
     struct slice *records;
     int count, capacity;
+    int placed; /* replicas that got a directory */
 };
 enum { DECISION_RECORDS_MAX = 10000 };
 /* Adds a framed record. */

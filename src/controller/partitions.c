@@ -28,8 +28,8 @@ struct uuid choose_directory(struct decision *decision, int32_t id) {
     for (int i = 0; broker && i < broker->dir_count && count < LOG_DIRS_MAX; i++)
         if (!is_cordoned(broker, broker->dirs[i]))
             open[count++] = broker->dirs[i];
-    /* In turn: what was there before, and what this decision has added. */
-    return count ? open[(decision->image->partition_count + decision->count) % count] : DIRECTORY_UNASSIGNED;
+    /* In turn: what was there before, and what this decision has placed. */
+    return count ? open[(decision->image->partition_count + decision->placed++) % count] : DIRECTORY_UNASSIGNED;
 }
 
 static bool takes_replicas(const struct image_broker *broker) {
