@@ -29,6 +29,7 @@ struct node {
     bool registered;
     struct work retire_work;
     enum err retire_err;
+    bool keeps_journals[LOG_DIRS_MAX]; /* of the last run */
     struct timer startup_timer;
     /* stopping */
     int pending;
@@ -92,10 +93,17 @@ static void stop_now(struct broker *broker) {
     runtime_stop(broker->runtime);
 }
 
+static bool dir_is_good(const struct broker *broker, int dir) {
+    bool good = true;
+    for (int i = 0; i < broker->shard_count; i++)
+        good = good && !log_store_dir_is_offline(broker->shards[i].store, dir);
+    return good;
+}
+
 static void stores_stopped(struct node *node) {
     node->stores_are_stopped = true;
     for (int i = 0; i < node->broker.config->log_dir_count; i++)
-        node->clean[i] = !node->failed && !log_store_dir_is_offline(node->broker.shards[0].store, i);
+        node->clean[i] = !node->failed && !node->keeps_journals[i] && dir_is_good(&node->broker, i);
     checkpoints_write_last(node->checkpoints, node->clean, stop_now);
 }
 
@@ -119,7 +127,7 @@ static void partitions_closed(struct node *node) {
 }
 
 static void closed_partitions(struct broker_shard *shard, enum err err) {
-    everywhere_done(shard->step, err);
+    everywhere_done(shard->step, err == ERR_OFFLINE ? ERR_OK : err); /* that was told when it happened */
 }
 static void close_partitions(struct everywhere *step, struct broker_shard *shard) {
     shard->step = step;
@@ -200,9 +208,21 @@ static void serve(struct node *node) {
     }
 }
 
+static bool open_failed(const struct broker *broker, int dir) {
+    bool failed = false;
+    for (int i = 0; i < broker->shard_count; i++)
+        failed = failed || broker->shards[i].open_failed[dir];
+    return failed;
+}
+
+/* A journal may hold acknowledged records of a log that cannot be opened now. */
 static void retire_run(struct work *work) {
     struct node *node = container_of(work, struct node, retire_work);
-    node->retire_err = log_inventory_retire_journals(node->broker.inventory);
+    for (int i = 0; i < node->broker.config->log_dir_count; i++) {
+        enum err err = node->keeps_journals[i] ? ERR_OK : log_inventory_retire_journals(node->broker.inventory, i);
+        if (err)
+            node->retire_err = err;
+    }
 }
 
 static void retired(struct shard *shard, struct work *work) {
@@ -214,6 +234,8 @@ static void retired(struct shard *shard, struct work *work) {
 }
 
 static void all_know(struct node *node) {
+    for (int i = 0; i < node->broker.config->log_dir_count; i++)
+        node->keeps_journals[i] = open_failed(&node->broker, i);
     node->retire_work = (struct work){.run = retire_run, .done = retired};
     shard_offload(node->broker.shards[0].shard, &node->retire_work);
 }

@@ -9,7 +9,7 @@
 #include "broker/moves.h"
 #include "broker/telemetry.h"
 
-enum { OPENING_MAX = 32 };
+enum { OPENING_MAX = 32, REOPEN_MS = 2000 };
 
 struct partitions_state {
     struct image_observer observer;
@@ -20,6 +20,7 @@ struct partitions_state {
     void (*opened)(struct broker_shard *shard);
     void (*closed)(struct broker_shard *shard, enum err err);
     enum err close_err;
+    struct timer reopen_timer; /* partitions that found no room to be opened */
     uint64_t removals;     /* directories that were renamed away since the start, on any shard */
     struct timer retention_timer;
 };
@@ -43,7 +44,8 @@ static void on_progress(struct log *log, void *user) {
     partition_wake(user);
 }
 
-/* Where it is on disk; else where the image says; else the directories in turn. */
+/* Where it is on disk; else where the image says; else the directories in turn. -1: it may be in a directory that is
+ * offline, and an empty one elsewhere would take its place. */
 static int choose_dir(const struct broker_shard *shard, const struct partition *partition) {
     const struct broker *broker = shard->broker;
     if (!partition->created) {
@@ -61,6 +63,9 @@ static int choose_dir(const struct broker_shard *shard, const struct partition *
             if (dir >= 0)
                 return dir;
         }
+    for (int i = 0; i < broker->config->log_dir_count && !partition->created; i++)
+        if (uuid_is_zero(broker->dir_ids[i]) || log_inventory_dir(broker->inventory, i)->err)
+            return -1;
     int count = broker->config->log_dir_count, first = (int)(partition_hash(partition->topic_id, partition->index) % (uint64_t)count);
     for (int i = 0; i < count; i++)
         if (!log_store_dir_is_offline(shard->store, (first + i) % count))
@@ -86,6 +91,9 @@ static void opened(struct log *log, enum err err, void *user) {
     } else if (err && err != ERR_INCONSISTENT_TOPIC_ID) {
         trace_error("broker", "partition is offline", TRACE_SLICE("topic", partition->topic), TRACE_INT("partition", partition->index),
                     TRACE_ERR(err));
+        shard->open_failed[partition->dir_at_open] = true;
+        if (err == ERR_NO_SPACE && !timer_is_running(&state->reopen_timer))
+            timer_start(shard->shard, &state->reopen_timer, REOPEN_MS * NS_PER_MS);
     }
     if (log)
         partition->start_epoch_offset = log_offsets(log).end;
@@ -137,6 +145,12 @@ static void open_next(struct broker_shard *shard) {
         partition->opening = true;
         partition->removals_seen = state->removals;
         partition->dir_at_open = choose_dir(shard, partition);
+        if (partition->dir_at_open < 0) {
+            partition->opening = false;
+            partition->err = ERR_OFFLINE;
+            state->opening--;
+            continue;
+        }
         struct log_open_options options = partitions_log_options(partition, partition->dir_at_open);
         options.promoted = find_promoted(shard, partition, partition->dir_at_open);
         log_open(shard->store, &options, opened);
@@ -161,6 +175,21 @@ static void queue_open(struct broker_shard *shard, struct partition *partition) 
         state->queue = mem_realloc(state->queue, sizeof *state->queue * (size_t)state->queue_capacity);
     }
     state->queue[state->queue_count++] = partition;
+}
+
+static void reopen(struct shard *shard, struct timer *timer) {
+    (void)timer;
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    if (broker_shard->stopping)
+        return;
+    map_each(node, &broker_shard->partitions) {
+        struct partition *partition = container_of(node, struct partition, node);
+        if (partition->err != ERR_NO_SPACE || partition->log || partition->opening)
+            continue;
+        partition->err = ERR_AGAIN;
+        queue_open(broker_shard, partition);
+    }
+    open_next(broker_shard);
 }
 
 /* ---- what the image tells --------------------------------------------------------------------------------------------------- */
@@ -248,6 +277,7 @@ void partitions_init(struct broker_shard *shard) {
                                               .partition_changed = partition_changed,
                                               .config_changed = config_changed,
                                               .arg = shard};
+    state->reopen_timer.fire = reopen;
     shard->partitions_state = state;
     shard->image = image_create(&state->observer);
 }
@@ -388,6 +418,7 @@ void partitions_move_ended(struct partition *partition) {
 void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard, enum err err)) {
     struct partitions_state *state = shard->partitions_state;
     timer_stop(shard->shard, &state->retention_timer);
+    timer_stop(shard->shard, &state->reopen_timer);
     state->closed = done;
     state->queue_count = state->queue_next;
     if (state->opening)

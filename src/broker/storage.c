@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/properties.h"
+#include "base/trace.h"
 #include "metadata/config_check.h"
 #include "metadata/features.h"
 #include "metadata/image_internal.h"
@@ -368,8 +369,10 @@ static enum err open_dir(struct runtime *runtime, const struct broker_config *co
         err = lock_dir(fs, dir, &locks[i], error);
     if (err == ERR_BUSY)
         return err;
-    if (err) /* whatever stands there is not a directory that we can use */
+    if (err) {
+        buf_printf(error, "%s: %s", dir, err_text(err));
         return ERR_OFFLINE;
+    }
     err = meta_properties_read(fs, dir, &meta, error);
     if (err == ERR_NOT_FOUND) {
         buf_printf(error, "%s: not formatted (no " META_PROPERTIES "); run `myelin storage format`", dir);
@@ -407,6 +410,7 @@ enum err storage_open(struct runtime *runtime, const struct broker_config *confi
     for (int i = 0; i < config->log_dir_count; i++) {
         enum err err = open_dir(runtime, config, i, cluster_id, ids, locks, ret_error);
         if (err == ERR_OFFLINE && i != config->metadata_dir) {
+            trace_error("broker", "log directory is offline", TRACE_STR("why", buf_text(ret_error)));
             buf_clear(ret_error);
             ids[i] = UUID_ZERO;
             continue;

@@ -76,7 +76,7 @@ static void close_finished(struct shard *shard, struct work *work) {
     void (*done)(enum err err, void *arg) = log->close_done;
     void *arg = log->close_arg;
     enum err err = finish->err ? finish->err : log->state;
-    if (finish->err)
+    if (finish->err && finish->err != ERR_OFFLINE)
         trace_error("log", "cannot close a log cleanly", TRACE_STR("dir", log->path), TRACE_ERR(finish->err));
     if (err && log->store->dirs[log->dir].state == ERR_OK)
         log->store->dirs[log->dir].state = err; /* its journal has what the segments lack, and stays */

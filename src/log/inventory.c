@@ -376,19 +376,14 @@ int log_inventory_find_future(const struct log_inventory *inventory, struct slic
     return found->dir;
 }
 
-enum err log_inventory_retire_journals(struct log_inventory *inventory) {
+enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) {
     struct fs *fs = runtime_fs(inventory->runtime);
-    enum err result = ERR_OK;
-    for (int i = 0; i < inventory->count; i++) {
-        enum err err = ERR_OK;
-        for (struct found_journal *journal = inventory->dirs[i].journals; journal && !err; journal = journal->next)
-            err = fs_unlink(fs, journal->path);
-        if (!err && inventory->dirs[i].journals)
-            err = fs_sync_dir(fs, inventory->dirs[i].path);
-        if (err)
-            result = err;
-    }
-    return result;
+    enum err err = ERR_OK;
+    for (struct found_journal *journal = inventory->dirs[dir].journals; journal && !err; journal = journal->next)
+        err = fs_unlink(fs, journal->path);
+    if (!err && inventory->dirs[dir].journals)
+        err = fs_sync_dir(fs, inventory->dirs[dir].path);
+    return err;
 }
 
 int inventory_journal_entries(const struct log_inventory *inventory, int dir, struct uuid topic_id, int32_t partition,

@@ -67,8 +67,8 @@ void log_inventory_each(const struct log_inventory *inventory,
 int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);
 /* The same for a `-future` directory, with its name. */
 int log_inventory_find_future(const struct log_inventory *inventory, struct slice topic, int32_t partition, const char **ret_name);
-/* Removes the journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
-enum err log_inventory_retire_journals(struct log_inventory *inventory) MUST_USE;
+/* Removes a directory's journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
+enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) MUST_USE;
 
 struct log_store_options {
     const struct log_inventory *inventory; /* kept */

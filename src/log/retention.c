@@ -70,7 +70,10 @@ static void removal_renamed(struct shard *shard, struct work *work) {
     struct removal *removal = container_of(work, struct removal, work);
     struct log *log = removal->log;
     int64_t delay_ms = log->settings.file_delete_delay_ms;
-    if (removal->err)
+    if (removal->err == ERR_NO_SPACE) /* the files stay until the next start */
+        trace_warn("log", "a segment cannot be deleted", TRACE_STR("dir", removal->path), TRACE_INT("segment", removal->base_offset),
+                   TRACE_ERR(removal->err));
+    else if (removal->err)
         flush_failed(log->store, log->dir, removal->err, removal->path);
     log_work_done(log);
     removal->log = NULL;
@@ -113,7 +116,7 @@ static bool first_may_go(struct log *log, int64_t high_watermark) {
 }
 
 void log_retain(struct log *log, int64_t high_watermark) {
-    if (log->state || log->phase != LOG_OPEN || log->renaming)
+    if (log->state == ERR_OFFLINE || log->phase != LOG_OPEN || log->renaming)
         return;
     const struct log_settings *settings = &log->settings;
     int64_t now = shard_wall_ms(log->store->shard), total = log_size(log);

@@ -71,7 +71,11 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
             continue;
         }
         enum err failed = journal_create(store, dir, &store->dirs[dir].journal);
-        if (failed) {
+        if (failed == ERR_NO_SPACE) { /* reads go on, and retention may make room */
+            trace_warn("log", "no room for a journal: until the next start appends are written to the segments at once",
+                       TRACE_STR("dir", log_inventory_dir(options->inventory, dir)->path));
+            usable++;
+        } else if (failed) {
             err = failed;
             store->dirs[dir].state = ERR_OFFLINE;
         } else {

@@ -318,6 +318,10 @@ static void elect(struct quorum *quorum) {
 
 /* ---- append ------------------------------------------------------------------------------------------------------------ */
 
+enum err quorum_state(const struct quorum *quorum) {
+    return log_state(quorum->log);
+}
+
 int64_t quorum_append(struct quorum *quorum, const struct slice *records, int count, struct quorum_append *append) {
     struct buf batch = {0};
     struct batch_builder builder;
@@ -351,7 +355,7 @@ static void no_op_done(struct quorum_append *append, enum err err) {
 static void idle(struct shard *shard, struct timer *timer) {
     struct quorum *quorum = container_of(timer, struct quorum, idle_timer);
     int64_t interval = quorum->options.idle_interval_ms;
-    if (quorum->leading && !quorum->stopping && shard_wall_ms(shard) - quorum->last_append_ms >= interval) {
+    if (quorum->leading && !quorum->stopping && !quorum_state(quorum) && shard_wall_ms(shard) - quorum->last_append_ms >= interval) {
         static const uint8_t record[] = {1, RECORD_NO_OP, 0, 0};
         struct slice slice = slice_of(record, sizeof record);
         struct quorum_append *append = mem_new(struct quorum_append);

@@ -40,6 +40,8 @@ struct quorum_append { /* the caller sets done and keeps it until then */
     struct list node; /* private from here */
     int64_t end_offset;
 };
+/* NO_SPACE: appends must wait until there is room, of which the log looks out by itself. */
+enum err quorum_state(const struct quorum *quorum);
 int64_t quorum_append(struct quorum *quorum, const struct slice *records, int count, struct quorum_append *append);
 const struct raft *quorum_raft(const struct quorum *quorum);
 struct log *quorum_log(struct quorum *quorum);

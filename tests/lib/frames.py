@@ -2,7 +2,7 @@
 served version, and record batches."""
 import socket, struct
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS = 0, 1, 2, 3, 18, 19
+PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, CREATE_TOPICS, INCREMENTAL_ALTER_CONFIGS = 0, 1, 2, 3, 18, 19, 44
 
 _CRC = []
 for _n in range(256):
@@ -48,6 +48,11 @@ def create_topic(topic, partitions=1, configs=(), correlation=1):
     for key, value in configs:
         body += string(key) + string(value)
     return request(CREATE_TOPICS, 2, body + struct.pack(">i?", 30000, False), correlation)
+
+
+def set_topic_config(topic, key, value, correlation=1):
+    body = struct.pack(">ib", 1, 2) + string(topic) + struct.pack(">i", 1) + string(key) + b"\0" + string(value) + b"\0"
+    return request(INCREMENTAL_ALTER_CONFIGS, 0, body, correlation)
 
 
 def varint(n):
@@ -137,6 +142,9 @@ class Wire:
         answer = self.ask(create_topic(topic, **options))
         at = 8 + 2 + len(topic)  # throttle, array, name
         return struct.unpack(">h", answer[at:at + 2])[0]
+
+    def set_topic_config(self, topic, key, value):
+        return struct.unpack(">h", self.ask(set_topic_config(topic, key, value))[8:10])[0]
 
     def produce(self, topic, records, **options):
         """(error code, base offset)"""

@@ -177,7 +177,7 @@ static void incremental_done(struct controller_call *call) {
     struct incremental *alter = container_of(call, struct incremental, call);
     for (int i = 0; i < alter->response.responses_count && call->err; i++)
         if (!alter->response.responses[i].error_code)
-            alter->response.responses[i].error_code = KAFKA_NOT_CONTROLLER;
+            alter->response.responses[i].error_code = controller_call_code(call);
     request_answer(alter->request, incremental_alter_configs, &alter->response);
 }
 
@@ -237,7 +237,7 @@ static void legacy_done(struct controller_call *call) {
     struct legacy *alter = container_of(call, struct legacy, call);
     for (int i = 0; i < alter->response.responses_count && call->err; i++)
         if (!alter->response.responses[i].error_code)
-            alter->response.responses[i].error_code = KAFKA_NOT_CONTROLLER;
+            alter->response.responses[i].error_code = controller_call_code(call);
     request_answer(alter->request, alter_configs, &alter->response);
 }
 

@@ -275,7 +275,7 @@ static void features_decide(struct controller_call *call, struct decision *decis
 static void features_done(struct controller_call *call) {
     struct update_features *update = container_of(call, struct update_features, call);
     if (call->err)
-        update->response.error_code = KAFKA_NOT_CONTROLLER;
+        update->response.error_code = controller_call_code(call);
     request_answer(update->request, update_features, &update->response);
 }
 

@@ -23,4 +23,9 @@ const struct image_endpoint *broker_endpoint(const struct image_broker *broker, 
 /* Any broker that is up: what clients are told is the controller. -1: none. */
 int32_t random_broker(const struct request *request);
 
+/* Why the controller did not decide: it has stopped, or there is no room for its log. */
+static inline int16_t controller_call_code(const struct controller_call *call) {
+    return call->err == ERR_NO_SPACE || call->err == ERR_OFFLINE ? err_kafka_code(call->err) : KAFKA_NOT_CONTROLLER;
+}
+
 #endif

@@ -26,7 +26,7 @@ static void create_done(struct controller_call *call) {
         create->response.topics[i].name = create->message.topics[i].name;
         create->response.topics[i].error_message = SLICE_NULL;
         create->response.topics[i].configs_count = -1;
-        create->response.topics[i].error_code = KAFKA_NOT_CONTROLLER;
+        create->response.topics[i].error_code = controller_call_code(call);
     }
     create->response.topics_count = create->message.topics_count + create->refused;
     request_answer(create->request, create_topics, &create->response);
@@ -114,7 +114,7 @@ static void delete_done(struct controller_call *call) {
     struct delete_topics *delete = container_of(call, struct delete_topics, call);
     for (int i = 0; i < delete->response.responses_count && call->err; i++)
         if (!delete->response.responses[i].error_code)
-            delete->response.responses[i].error_code = KAFKA_NOT_CONTROLLER;
+            delete->response.responses[i].error_code = controller_call_code(call);
     request_answer(delete->request, delete_topics, &delete->response);
 }
 
@@ -203,7 +203,7 @@ static void grow_decide(struct controller_call *call, struct decision *decision)
 static void grow_done(struct controller_call *call) {
     struct create_partitions *grow = container_of(call, struct create_partitions, call);
     for (int i = 0; i < grow->message.topics_count && call->err; i++)
-        grow->response.results[i].error_code = KAFKA_NOT_CONTROLLER;
+        grow->response.results[i].error_code = controller_call_code(call);
     grow->response.results_count = grow->message.topics_count + grow->refused;
     request_answer(grow->request, create_partitions, &grow->response);
 }

@@ -139,7 +139,7 @@ static void log_opened(struct log *log, enum err err, void *user) {
           (long long)f.expected[which]);
     if (++f.opened < LOGS)
         return;
-    check(log_inventory_retire_journals(f.inventory) == ERR_OK);
+    check(log_inventory_retire_journals(f.inventory, 0) == ERR_OK);
     for (int i = 0; i < f.appends; i++)
         for (int l = 0; l < LOGS; l++) {
             append_batch(l, f.record_size + (size_t)(i * 37 % 1000));
