@@ -119,6 +119,8 @@ static void write_run(struct work *work) {
         for (int kind = 0; kind < KINDS && !err; kind++)
             err = write_file(fs, dir, names[kind], &checkpoints->dirs[i].lines[kind], checkpoints->dirs[i].count[kind]);
         if (!err && checkpoints->last)
+            err = fs_sync_all(fs, dir);
+        if (!err && checkpoints->last)
             err = write_clean_mark(fs, dir, broker->broker_epoch);
     }
 }

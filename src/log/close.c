@@ -19,6 +19,13 @@ struct finish {
     enum err err;
 };
 
+enum err log_write_epochs_file(struct fs *fs, const char *path, struct slice text) {
+    char *file = mem_printf("%s/" CHECKPOINT_EPOCHS, path);
+    enum err err = fs_write_whole(fs, file, text);
+    mem_free(file);
+    return err;
+}
+
 static enum err finish_segment(struct finish *finish, struct segment *segment) {
     struct log *log = finish->log;
     char *path = segment_path(segment, ".log");
@@ -28,8 +35,6 @@ static enum err finish_segment(struct finish *finish, struct segment *segment) {
     if (err)
         return err;
     err = file_truncate(file, segment->size);
-    if (!err)
-        err = file_sync(file);
     file_unref(file);
     if (!err)
         err = segment_write_index_files(finish->fs, log->path, segment->base_offset, &segment->index,
@@ -39,7 +44,8 @@ static enum err finish_segment(struct finish *finish, struct segment *segment) {
     return err;
 }
 
-/* Nothing else touches the log any more: it is closing and has no work under way. */
+/* Nothing else touches the log any more: it is closing and has no work under way. Its batches are on the device; lengths
+ * and indexes, which recovery would restore, need to be there only when the directory's clean-shutdown mark is. */
 static void close_run(struct work *work) {
     struct finish *finish = container_of(work, struct finish, work);
     struct log *log = finish->log;
@@ -50,15 +56,10 @@ static void close_run(struct work *work) {
             err = finish_segment(finish, log->segments[i]);
             changed = true;
         }
-    if (!err && changed) {
+    if (!err && changed)
         err = log_write_snapshot_file(finish->fs, log->path, log->end, buf_slice(&finish->snapshot), false);
-        char *path = mem_printf("%s/" CHECKPOINT_EPOCHS, log->path);
-        if (!err)
-            err = fs_write_whole(finish->fs, path, buf_slice(&finish->epochs));
-        mem_free(path);
-        if (!err && !log->names_durable)
-            err = log_sync_names(finish->fs, log->path);
-    }
+    if (!err && log->epochs_dirty)
+        err = log_write_epochs_file(finish->fs, log->path, buf_slice(&finish->epochs));
     finish->err = err;
 }
 

@@ -245,6 +245,8 @@ void log_free(struct log *log);
 void log_close_step(struct log *log);
 /* Makes the directory of a log durable: its name, its partition.metadata and the names in it. Blocking. */
 enum err log_sync_names(struct fs *fs, const char *path) MUST_USE;
+/* Writes the leader-epoch-checkpoint. Blocking. */
+enum err log_write_epochs_file(struct fs *fs, const char *path, struct slice text) MUST_USE;
 /* Writes the .snapshot of the producer state at `offset`. Blocking. */
 enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) MUST_USE;
 

@@ -124,13 +124,15 @@ struct snapshot_write {
     struct log *log;
     char *path;
     int64_t offset;
-    struct buf bytes;
-    enum err err;
+    struct buf bytes, epochs; /* epochs: empty when their file has them all */
+    enum err err, epochs_err;
 };
 
 static void snapshot_run(struct work *work) {
     struct snapshot_write *snapshot = container_of(work, struct snapshot_write, work);
     snapshot->err = log_write_snapshot_file(snapshot->fs, snapshot->path, snapshot->offset, buf_slice(&snapshot->bytes), false);
+    if (snapshot->epochs.size)
+        snapshot->epochs_err = log_write_epochs_file(snapshot->fs, snapshot->path, buf_slice(&snapshot->epochs));
 }
 
 static void snapshot_done(struct shard *shard, struct work *work) {
@@ -139,13 +141,19 @@ static void snapshot_done(struct shard *shard, struct work *work) {
     struct log *log = snapshot->log;
     if (snapshot->err) /* it is only a shortcut for recovery, which replays the log without it */
         trace_warn("log", "no producer snapshot", TRACE_STR("dir", snapshot->path), TRACE_ERR(snapshot->err));
+    if (snapshot->epochs_err) {
+        trace_warn("log", "no leader epoch checkpoint", TRACE_STR("dir", snapshot->path), TRACE_ERR(snapshot->epochs_err));
+        log->epochs_dirty = true; /* the close tries again */
+    }
     buf_deinit(&snapshot->bytes);
+    buf_deinit(&snapshot->epochs);
     mem_free(snapshot->path);
     mem_free(snapshot);
     log_work_done(log);
 }
 
-/* The producer state below `offset`, beside the segment that begins there. */
+/* The producer state below `offset`, beside the segment that begins there; and the leader epochs, which recovery takes
+ * from the file for the segments that it does not read. */
 static void write_snapshot(struct log *log, int64_t offset) {
     if (log->renaming)
         return; /* recovery does without */
@@ -155,6 +163,9 @@ static void write_snapshot(struct log *log, int64_t offset) {
     snapshot->path = mem_strdup(log->path);
     snapshot->offset = offset;
     producers_encode(&log->producers, &snapshot->bytes);
+    if (log->epochs_dirty)
+        epochs_format(&log->epochs, &snapshot->epochs);
+    log->epochs_dirty = false;
     snapshot->work = (struct work){.lane = log, .run = snapshot_run, .done = snapshot_done};
     log->reads++;
     shard_offload(log->store->shard, &snapshot->work);

@@ -50,6 +50,8 @@ struct load {
     struct producers producers;
     struct epochs epochs;
     bool names_durable;
+    struct buf epochs_file; /* what the checkpoint holds */
+    bool epochs_dirty;
     void (*done)(struct log *log, enum err err, void *user);
     enum err err;
 };
@@ -403,9 +405,20 @@ static enum err read_epochs(struct load *load) {
     enum err err = fs_read_whole(load->fs, path, 64u << 20, &bytes, &size);
     if (!err && epochs_parse(&load->epochs, slice_of(bytes, size)))
         trace_warn("log", "leader epochs are unreadable and taken from the log", TRACE_STR("file", path));
+    if (!err)
+        buf_add(&load->epochs_file, bytes, size);
     mem_free(bytes);
     mem_free(path);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* Recovery may know other epochs than the file does. */
+static void note_changed_epochs(struct load *load) {
+    struct buf text = {0};
+    epochs_format(&load->epochs, &text);
+    load->epochs_dirty = (load->epochs.count || load->epochs_file.size) && !slice_eq(buf_slice(&text), buf_slice(&load->epochs_file));
+    buf_deinit(&text);
+    buf_deinit(&load->epochs_file);
 }
 
 static enum err read_snapshot(struct load *load, int64_t offset) {
@@ -614,6 +627,7 @@ static enum err load_log(struct load *load) {
     load->start = load->segments[0].base_offset > wanted_start ? load->segments[0].base_offset : wanted_start;
     epochs_truncate_end(&load->epochs, load->end);
     epochs_truncate_start(&load->epochs, load->start);
+    note_changed_epochs(load);
     return load_producers(load);
 }
 
@@ -660,6 +674,7 @@ static struct log *make_log(struct load *load) {
     log->producers = load->producers;
     log->epochs = load->epochs;
     log->names_durable = load->names_durable;
+    log->epochs_dirty = load->epochs_dirty;
     list_init(&log->blocks);
     list_init(&log->dirty);
     list_init(&log->behind);
@@ -699,6 +714,7 @@ static void load_done(struct shard *shard, struct work *work) {
     } else {
         trace_error("log", "cannot open a log", TRACE_STR("dir", load->path), TRACE_ERR(err));
         producers_clear(&load->producers);
+        buf_deinit(&load->epochs_file);
         epochs_deinit(&load->epochs);
         for (int i = 0; i < load->count; i++)
             loaded_segment_deinit(&load->segments[i]);

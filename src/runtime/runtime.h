@@ -152,6 +152,8 @@ enum err fs_unlink(struct fs *fs, const char *path) MUST_USE;
 enum err fs_mkdir(struct fs *fs, const char *path) MUST_USE; /* ERR_EXISTS */
 enum err fs_rmdir(struct fs *fs, const char *path) MUST_USE;
 enum err fs_sync_dir(struct fs *fs, const char *path) MUST_USE;
+/* Everything on the file system that holds `path`: one call for what many files need (a clean stop). */
+enum err fs_sync_all(struct fs *fs, const char *path) MUST_USE;
 /* Sorted by name, without "." and "..". Freed with fs_list_free(). */
 enum err fs_list(struct fs *fs, const char *path, struct fs_entry **ret_entries, int *ret_count) MUST_USE;
 void fs_list_free(struct fs_entry *entries, int count);

@@ -169,14 +169,23 @@ enum err fs_rmdir(struct fs *fs, const char *path) {
     return result_of(rmdir(path));
 }
 
-enum err fs_sync_dir(struct fs *fs, const char *path) {
-    (void)fs;
+static enum err sync_dir_by(const char *path, int (*sync_fd)(int fd)) {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_from_errno(errno);
-    enum err err = result_of(fsync(fd));
+    enum err err = result_of(sync_fd(fd));
     close(fd);
     return err;
+}
+
+enum err fs_sync_dir(struct fs *fs, const char *path) {
+    (void)fs;
+    return sync_dir_by(path, fsync);
+}
+
+enum err fs_sync_all(struct fs *fs, const char *path) {
+    (void)fs;
+    return sync_dir_by(path, syncfs);
 }
 
 static int by_name(const void *a, const void *b) {

@@ -296,6 +296,11 @@ void pending_flush(struct fs *fs, struct inode *dir) {
     }
 }
 
+void pending_flush_all(struct fs *fs) {
+    list_each_safe(node, &fs->pending)
+        pending_end(fs, list_entry(node, struct pending, node), true);
+}
+
 /* ---- losing power --------------------------------------------------------------------------------------------------- */
 
 enum loss { LOSE_ALL, KEEP_ALL, KEEP_SOME, KEEP_FRONT, LOSSES };

@@ -294,6 +294,29 @@ enum err fs_mkdir(struct fs *fs, const char *path) {
     return err;
 }
 
+static void flush_tree(struct inode *dir) {
+    map_each(node, &dir->names) {
+        struct inode *inode = container_of(node, struct name, node)->inode;
+        if (inode->is_dir)
+            flush_tree(inode);
+        else
+            inode_flush(inode);
+    }
+}
+
+enum err fs_sync_all(struct fs *fs, const char *path) {
+    struct inode *inode;
+    enum err err;
+    if (!begin(fs, true, &err))
+        return err;
+    enum err found = find(fs, path, &inode);
+    if (found)
+        return found;
+    flush_tree(fs->root);
+    pending_flush_all(fs);
+    return err;
+}
+
 enum err fs_sync_dir(struct fs *fs, const char *path) {
     struct inode *inode;
     enum err err;

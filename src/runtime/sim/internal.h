@@ -167,6 +167,7 @@ struct name *name_find(struct inode *dir, const char *text, size_t size);
 void name_set(struct fs *fs, struct map *names, const char *text, struct inode *inode); /* NULL: it goes */
 void pending_add(struct fs *fs, struct inode *dir, const char *name, struct inode *to_dir, const char *to, struct inode *inode);
 void pending_flush(struct fs *fs, struct inode *dir);
+void pending_flush_all(struct fs *fs);
 /* The locks and open files of a process that is gone. */
 void disk_forget_process(struct fs *fs);
 
