@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/moves.h"
+#include "broker/strays.h"
 #include "broker/telemetry.h"
 
 enum { OPENING_MAX = 32, REOPEN_MS = 2000 };
@@ -292,12 +293,20 @@ void partitions_free(struct broker_shard *shard) {
     image_destroy(shard->image);
 }
 
+static void strays_settled(struct broker_shard *shard) {
+    shard->partitions_state->opening--;
+    open_next(shard);
+}
+
 void partitions_open_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard)) {
     struct partitions_state *state = shard->partitions_state;
     state->live = true;
     state->opened = done;
-    if (shard->index == 0)
+    if (shard->index == 0) {
         connections_configure(shard->broker->connections);
+        state->opening++; /* as one more log: the node serves when all is done */
+        strays_settle(shard, strays_settled);
+    }
     map_each(node, &shard->image->topics_by_id) {
         const struct image_topic *topic = container_of(node, struct image_topic, by_id);
         for (int32_t i = 0; i < topic->partition_count; i++)

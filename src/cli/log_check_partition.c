@@ -286,8 +286,8 @@ static void read_partition_metadata(struct partition_check *p) {
     enum err err = fs_read_whole(p->checker->fs, path, 65536, &bytes, &size);
     if (err == ERR_NOT_FOUND && p->segment_count == 0)
         REPORT(FINDING_REPAIRED, p->path, -1, -1, "an empty directory");
-    else if (err || partition_metadata_parse(slice_of(bytes, size), &p->topic_id))
-        REPORT(FINDING_WRONG, path, -1, -1, "%s", err ? err_text(err) : "not a partition.metadata");
+    else if (err || partition_metadata_parse(slice_of(bytes, size), &p->topic_id)) /* it is flushed before the first segment */
+        REPORT(p->clean ? FINDING_WRONG : FINDING_REPAIRED, path, -1, -1, "%s", err ? err_text(err) : "not a partition.metadata");
     mem_free(bytes);
     mem_free(path);
 }

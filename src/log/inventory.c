@@ -64,7 +64,7 @@ static bool found_partition_is(const struct map_node *node, const void *key) {
 static bool found_future_is(const struct map_node *node, const void *key) {
     const struct found_partition *found = container_of(node, struct found_partition, node);
     const struct partition_key *k = key;
-    return found->partition == k->partition && slice_eq(found->topic, k->topic) && found->name;
+    return found->partition == k->partition && slice_eq(found->topic, k->topic) && strcmp(found->suffix, "future") == 0;
 }
 static bool found_checkpoint_is(const struct map_node *node, const void *key) {
     const struct found_checkpoint *found = container_of(node, struct found_checkpoint, node);
@@ -266,7 +266,7 @@ static enum err read_dir(struct log_inventory *inventory, int index) {
             found->partition = partition;
             found->dir = index;
             found->suffix = suffix;
-            found->name = strcmp(suffix, "future") == 0 ? mem_strdup(entries[i].name) : NULL;
+            found->name = mem_strdup(entries[i].name);
             map_insert(&inventory->partitions, &found->node, key_hash(topic, partition));
         }
     }
@@ -352,11 +352,11 @@ int log_inventory_dir_count(const struct log_inventory *inventory) {
 }
 
 void log_inventory_each(const struct log_inventory *inventory,
-                        void (*fn)(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix),
+                        void (*fn)(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix, const char *name),
                         void *arg) {
     map_each(node, &inventory->partitions) {
         const struct found_partition *found = container_of(node, struct found_partition, node);
-        fn(arg, found->dir, found->topic, found->partition, found->suffix);
+        fn(arg, found->dir, found->topic, found->partition, found->suffix, found->name);
     }
 }
 

@@ -59,9 +59,9 @@ struct log_inventory *log_inventory_create(struct runtime *runtime, const char *
 void log_inventory_destroy(struct log_inventory *inventory);
 const struct log_inventory_dir *log_inventory_dir(const struct log_inventory *inventory, int dir);
 int log_inventory_dir_count(const struct log_inventory *inventory);
-/* Directories of partitions found: calls back for each, with suffix "", "future" or "delete". */
+/* Directories of partitions found: calls back for each, with its whole name, and suffix "", "future", "delete" or "stray". */
 void log_inventory_each(const struct log_inventory *inventory,
-                        void (*fn)(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix),
+                        void (*fn)(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix, const char *name),
                         void *arg);
 /* The directory that holds topic-partition; -1: none. */
 int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);

@@ -511,6 +511,24 @@ static enum err load_producers(struct load *load) {
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
+static enum err make_dir(struct load *load);
+
+/* The directory is of an earlier topic of the name, which was deleted just before a crash: as Kafka, it is kept as a stray. */
+static enum err set_aside(struct load *load) {
+    uint64_t random[2];
+    char hex[33];
+    runtime_secure_random(shard_runtime(load->store->shard), random, sizeof random);
+    uuid_hex((struct uuid){random[0], random[1]}, hex);
+    const char *slash = strrchr(load->path, '/');
+    char *aside = mem_printf("%.*s%.*s.%s-stray", (int)(slash + 1 - load->path), load->path, 255 - 33 - 6, slash + 1, hex);
+    enum err err = fs_rename(load->fs, load->path, aside);
+    if (!err)
+        trace_warn("log", "a directory of another topic is set aside", TRACE_STR("dir", load->path), TRACE_STR("as", aside));
+    mem_free(aside);
+    load->checkpoint = (struct inventory_checkpoint){-1, -1, -1}; /* of that topic */
+    return err ? err : make_dir(load);
+}
+
 static enum err make_dir(struct load *load) {
     enum err err = fs_mkdir(load->fs, load->path);
     if (err == ERR_EXISTS)
@@ -536,7 +554,7 @@ static enum err make_dir(struct load *load) {
         }
         buf_deinit(&text);
     } else if (!err && !uuid_eq(id, load->options.topic_id)) {
-        err = ERR_INCONSISTENT_TOPIC_ID;
+        err = load->options.created ? ERR_INCONSISTENT_TOPIC_ID : set_aside(load);
     }
     mem_free(bytes);
     mem_free(path);
