@@ -98,7 +98,7 @@ void decide_registration(struct decision *decision, const struct controller_regi
 void decide_create_topics(struct decision *decision, const struct create_topics_request *request, int version,
                           struct create_topics_response *response);
 /* Entries that still stand have error 0 in response->responses, which runs beside the topic ids in `ids`. */
-void decide_delete_topics(struct decision *decision, struct delete_topics_response *response, const struct uuid *ids);
+void decide_delete_topics(struct decision *decision, struct delete_topics_response *response, struct uuid *ids);
 /* "Topic name is invalid: ..." in the arena; NULL: the name is fine. */
 const char *topic_name_error(struct slice name, struct arena *arena);
 

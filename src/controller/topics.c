@@ -192,7 +192,10 @@ static void describe_configs(struct decision *decision, const creatable *topic, 
     result->configs = arena_array(decision->arena, struct create_topics_response_creatable_topic_configs, topic_config_def_count);
     for (int i = 0; i < topic_config_def_count; i++) {
         const struct config_def *def = &topic_config_defs[i];
-        if (strncmp(def->name, "internal.", 9) == 0)
+        bool given = false;
+        for (int k = 0; k < topic->configs_count; k++)
+            given |= slice_eq_str(topic->configs[k].name, def->name);
+        if (strncmp(def->name, "internal.", 9) == 0 && !given)
             continue;
         struct create_topics_response_creatable_topic_configs *config = &result->configs[result->configs_count++];
         struct config_synonym synonyms[CONFIG_SYNONYMS_MAX];
@@ -270,7 +273,7 @@ void decide_create_topics(struct decision *decision, const struct create_topics_
     }
 }
 
-void decide_delete_topics(struct decision *decision, struct delete_topics_response *response, const struct uuid *ids) {
+void decide_delete_topics(struct decision *decision, struct delete_topics_response *response, struct uuid *ids) {
     for (int i = 0; i < response->responses_count; i++) {
         struct delete_topics_response_deletable_topic_result *result = &response->responses[i];
         if (result->error_code)
@@ -287,18 +290,20 @@ void decide_delete_topics(struct decision *decision, struct delete_topics_respon
             result->error_message = SLICE_LIT("This server does not host this topic ID.");
             continue;
         }
-        bool repeated = false; /* a name and an id that mean the same topic: nothing of it is deleted */
-        for (int k = 0; k < response->responses_count && !repeated; k++)
-            repeated = k != i && response->responses[k].error_code == 0 &&
-                       (uuid_eq(ids[k], topic->id) || (uuid_is_zero(ids[k]) && slice_eq(response->responses[k].name, topic->name)));
+        bool repeated = false; /* a name and an id that mean the same topic: one entry, and nothing of it is deleted */
+        for (int k = i + 1; k < response->responses_count; k++)
+            if (!response->responses[k].error_code &&
+                (uuid_eq(ids[k], topic->id) || (uuid_is_zero(ids[k]) && slice_eq(response->responses[k].name, topic->name)))) {
+                repeated = true;
+                response->responses[k] = response->responses[--response->responses_count];
+                ids[k] = ids[response->responses_count];
+                k--;
+            }
         if (repeated) {
+            result->name = arena_slice(decision->arena, topic->name);
+            result->topic_id = topic->id;
             result->error_code = KAFKA_INVALID_REQUEST;
             result->error_message = SLICE_LIT("The provided topic name maps to an ID that was already supplied.");
-            for (int k = 0; k < response->responses_count; k++)
-                if (k != i && (uuid_eq(ids[k], topic->id) || (uuid_is_zero(ids[k]) && slice_eq(response->responses[k].name, topic->name)))) {
-                    response->responses[k].error_code = KAFKA_INVALID_REQUEST;
-                    response->responses[k].error_message = result->error_message;
-                }
             continue;
         }
         result->name = arena_slice(decision->arena, topic->name);

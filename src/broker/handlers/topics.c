@@ -37,7 +37,7 @@ static void init_created(created *result, struct slice name, int16_t code, const
     result->name = name;
     result->error_code = code;
     result->error_message = slice_str(text);
-    result->configs_count = code ? -1 : 0;
+    result->configs_count = 0;
 }
 
 /* Keeps the topics that are named once; the others are answered behind them, once a name. */
