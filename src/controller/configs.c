@@ -90,6 +90,30 @@ static const struct config_def *find_def(int8_t type, struct slice key) {
     }
 }
 
+/* A group's setting lies between group.KIND.min.REST and group.KIND.max.REST of the broker. */
+static bool check_group_bounds(struct decision *decision, struct change *change, const struct config_pair *pair) {
+    const char *key = (const char *)arena_slice(decision->arena, pair->key).ptr, *dot = strchr(key, '.');
+    if (!dot || !pair->value.ptr)
+        return true;
+    for (int upper = 0; upper < 2; upper++) {
+        const char *bound = arena_printf(decision->arena, "group.%.*s.%s.%s", (int)(dot - key), key, upper ? "max" : "min", dot + 1);
+        if (strcmp(key, "streams.num.standby.replicas") == 0 && upper)
+            bound = "group.streams.max.standby.replicas";
+        if (!config_find(broker_config_defs, broker_config_def_count, slice_str(bound)))
+            continue;
+        int64_t limit = broker_config_int(decision->config, bound), value = config_int(pair->value);
+        if (upper ? value > limit : value < limit)
+            return refuse(change, KAFKA_INVALID_CONFIG,
+                          arena_printf(decision->arena, "%s must be %s than or equal to %s", key, upper ? "less" : "greater", bound));
+    }
+    return true;
+}
+
+static bool is_auto_offset_reset(struct slice value) {
+    return slice_eq_str(value, "earliest") || slice_eq_str(value, "latest") ||
+           (value.size > 12 && memcmp(value.ptr, "by_duration:", 12) == 0 && (value.ptr[12] == 'P' || value.ptr[12] == 'p'));
+}
+
 static bool check_group(struct decision *decision, struct change *change) {
     if (!change->name.size)
         return refuse(change, KAFKA_INVALID_REQUEST, "Default group resources are not allowed.");
@@ -104,7 +128,18 @@ static bool check_group(struct decision *decision, struct change *change) {
             buf_deinit(&reason);
             return false;
         }
+        if (slice_eq_str(change->pairs[i].key, "share.auto.offset.reset") && change->pairs[i].value.ptr &&
+            !is_auto_offset_reset(change->pairs[i].value))
+            return refuse(change, KAFKA_INVALID_CONFIG,
+                          arena_printf(decision->arena,
+                                       "Invalid value %.*s for configuration share.auto.offset.reset: Invalid value `%.*s` for configuration "
+                                       "share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format "
+                                       "'by_duration:<PnDTnHnMn.nS>'.",
+                                       SLICE_FMT(change->pairs[i].value), SLICE_FMT(change->pairs[i].value)));
     }
+    for (int i = 0; i < change->count; i++)
+        if (!check_group_bounds(decision, change, &change->pairs[i]))
+            return false;
     return true;
 }
 
@@ -119,9 +154,12 @@ static bool check_client_metrics(struct decision *decision, struct change *chang
         if (slice_eq_str(key, "interval.ms") && value.ptr) {
             static const struct config_def interval = {"interval.ms", CONFIG_INT, "300000", "", CONFIG_IMPORTANCE_MEDIUM, NULL};
             struct buf reason = {0};
-            bool bad = config_check(&interval, value, &reason) != ERR_OK;
-            buf_deinit(&reason);
-            if (bad || config_int(value) < 100 || config_int(value) > 3600000)
+            if (config_check(&interval, value, &reason)) {
+                refuse(change, KAFKA_INVALID_CONFIG, (const char *)arena_slice(decision->arena, buf_slice(&reason)).ptr);
+                buf_deinit(&reason);
+                return false;
+            }
+            if (config_int(value) < 100 || config_int(value) > 3600000)
                 return refuse(change, KAFKA_INVALID_REQUEST,
                               arena_printf(decision->arena,
                                            "Invalid value %.*s for interval.ms, interval must be between 100 and 3600000 (1 hour)",

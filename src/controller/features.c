@@ -55,7 +55,10 @@ static const char *metadata_downgrade_error(struct decision *decision, int16_t f
     for (int level = to + 1; level <= from; level++)
         if (changes_records(level))
             return type == UNSAFE_DOWNGRADE
-                       ? "Unsafe metadata downgrade is not supported in this version."
+                       ? arena_printf(decision->arena,
+                                      "Unsupported metadata.version downgrade from %d to %d. Unsafe metadata downgrade is not "
+                                      "supported in this version.",
+                                      from, to)
                        : arena_printf(decision->arena,
                                       "Unsupported metadata.version downgrade from %d to %d. Refusing to perform the requested "
                                       "downgrade because it might delete metadata information.",

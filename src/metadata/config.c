@@ -369,9 +369,10 @@ void broker_config_free(struct broker_config *config) {
 
 /* ---- settings of topics ---------------------------------------------------------------------------------------------- */
 
-static void add_synonym(struct config_synonym *synonyms, int *count, const char *name, struct slice value, enum config_source source) {
+static void add_synonym(struct config_synonym *synonyms, int *count, const char *name, struct slice value, struct slice raw,
+                        enum config_source source) {
     if (value.ptr && *count < CONFIG_SYNONYMS_MAX)
-        synonyms[(*count)++] = (struct config_synonym){name, value, source};
+        synonyms[(*count)++] = (struct config_synonym){name, value, raw, source};
 }
 
 static bool ends_with(const char *s, const char *suffix) {
@@ -391,28 +392,51 @@ static struct slice in_topic_unit(const char *topic_key, const char *broker_key,
     return slice_str(arena_printf(arena, "%lld", (long long)(number < 0 ? number : number * factor)));
 }
 
-static void add_broker_values(const struct broker_config *config, const struct image *image, const struct config_def *def,
-                              const char *topic_key, struct arena *arena, struct config_synonym *synonyms, int *count) {
+/* Broker keys that stand for one another, the strongest first. */
+static const char *const *broker_family(const char *name) {
+    static const char *const families[][4] = {
+        {"log.roll.ms", "log.roll.hours"},
+        {"log.roll.jitter.ms", "log.roll.jitter.hours"},
+        {"log.flush.interval.ms", "log.flush.scheduler.interval.ms"},
+        {"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+    };
+    for (int i = 0; i < COUNT_OF(families); i++)
+        for (int k = 0; families[i][k]; k++)
+            if (strcmp(families[i][k], name) == 0)
+                return families[i];
+    return NULL;
+}
+
+/* All values of the keys, the strongest source first. Values are in the unit of `unit`. */
+static void add_values(const struct broker_config *config, const struct image *image, const char *const *keys, const char *unit,
+                       struct arena *arena, struct config_synonym *synonyms, int *count) {
     char id[16];
     snprintf(id, sizeof id, "%d", (int)config->node_id);
-    struct slice key = slice_str(def->name);
-    const char *set = config->values[def - broker_config_defs];
-    const char *unit = topic_key ? topic_key : def->name;
-    add_synonym(synonyms, count, def->name,
-                in_topic_unit(unit, def->name, image_config(image, CONFIG_RESOURCE_BROKER, slice_str(id), key), arena),
-                CONFIG_SOURCE_DYNAMIC_BROKER);
-    add_synonym(synonyms, count, def->name,
-                in_topic_unit(unit, def->name, image_config(image, CONFIG_RESOURCE_BROKER, SLICE_EMPTY, key), arena),
-                CONFIG_SOURCE_DYNAMIC_DEFAULT);
-    add_synonym(synonyms, count, def->name, in_topic_unit(unit, def->name, slice_str(set), arena), CONFIG_SOURCE_STATIC);
+    for (enum config_source source = CONFIG_SOURCE_DYNAMIC_BROKER; source <= CONFIG_SOURCE_DEFAULT; source++)
+        for (int i = 0; keys[i]; i++) {
+            const struct config_def *def = broker_def(slice_str(keys[i]));
+            if (!def)
+                continue;
+            const char *set = config->values[def - broker_config_defs];
+            if (!set && strcmp(def->name, "broker.id") == 0) /* the older name of node.id */
+                set = config->values[broker_def(SLICE_LIT("node.id")) - broker_config_defs];
+            struct slice value = source == CONFIG_SOURCE_DYNAMIC_BROKER    ? image_config(image, CONFIG_RESOURCE_BROKER, slice_str(id), slice_str(def->name))
+                                 : source == CONFIG_SOURCE_DYNAMIC_DEFAULT ? image_config(image, CONFIG_RESOURCE_BROKER, SLICE_EMPTY, slice_str(def->name))
+                                 : source == CONFIG_SOURCE_STATIC          ? slice_str(set)
+                                                                           : slice_str(def->default_value);
+            add_synonym(synonyms, count, def->name, in_topic_unit(unit, def->name, value, arena), value, source);
+        }
 }
 
 int config_broker_synonyms(const struct broker_config *config, const struct image *image, const struct config_def *def,
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]) {
-    int count = 0;
-    add_broker_values(config, image, def, NULL, arena, synonyms, &count);
-    add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
-    return count;
+    const char *const alone[] = {def->name, NULL}, *const *family = broker_family(def->name);
+    int count = 0, first = 0;
+    add_values(config, image, family ? family : alone, def->name, arena, synonyms, &count);
+    while (first < count && strcmp(synonyms[first].name, def->name) != 0)
+        first++; /* those that come before its own are not its values */
+    memmove(synonyms, synonyms + first, sizeof *synonyms * (size_t)(count - first));
+    return count - first;
 }
 
 struct slice config_broker_value(const struct broker_config *config, const struct image *image, const char *key, struct arena *arena) {
@@ -425,24 +449,21 @@ struct slice config_broker_value(const struct broker_config *config, const struc
 int config_topic_synonyms(const struct broker_config *config, const struct image *image, struct slice topic,
                           const struct config_def *def, struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]) {
     int count = 0;
-    if (topic.ptr)
-        add_synonym(synonyms, &count, def->name, image_config(image, CONFIG_RESOURCE_TOPIC, topic, slice_str(def->name)),
-                    CONFIG_SOURCE_TOPIC);
-    for (int i = 0; def->synonyms && def->synonyms[i]; i++) {
-        const struct config_def *broker = broker_def(slice_str(def->synonyms[i]));
-        if (broker)
-            add_broker_values(config, image, broker, def->name, arena, synonyms, &count);
-    }
-    /* The default is that of the first broker key that has one. */
-    for (int i = 0; def->synonyms && def->synonyms[i]; i++) {
-        const struct config_def *broker = broker_def(slice_str(def->synonyms[i]));
-        if (broker && broker->default_value)
-            add_synonym(synonyms, &count, broker->name, in_topic_unit(def->name, broker->name, slice_str(broker->default_value), arena),
-                        CONFIG_SOURCE_DEFAULT);
-    }
-    if (!def->synonyms)
-        add_synonym(synonyms, &count, def->name, slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
+    struct slice own = topic.ptr ? image_config(image, CONFIG_RESOURCE_TOPIC, topic, slice_str(def->name)) : SLICE_NULL;
+    add_synonym(synonyms, &count, def->name, own, own, CONFIG_SOURCE_TOPIC);
+    if (def->synonyms)
+        add_values(config, image, def->synonyms, def->name, arena, synonyms, &count);
+    else
+        add_synonym(synonyms, &count, def->name, slice_str(def->default_value), slice_str(def->default_value), CONFIG_SOURCE_DEFAULT);
     return count;
+}
+
+int config_shown_synonyms(const struct config_def *def, struct config_synonym *synonyms, int count) {
+    int own = count && synonyms[0].source == CONFIG_SOURCE_TOPIC, first = own;
+    while (first < count && (!def->synonyms || strcmp(synonyms[first].name, def->synonyms[0]) != 0))
+        first++;
+    memmove(synonyms + own, synonyms + first, sizeof *synonyms * (size_t)(count - first));
+    return own + count - first;
 }
 
 struct slice config_topic_value(const struct broker_config *config, const struct image *image, struct slice topic,

@@ -74,7 +74,8 @@ enum config_source {
 };
 struct config_synonym {
     const char *name;
-    struct slice value;
+    struct slice value; /* in the unit of the key that was asked for */
+    struct slice raw;   /* as it was set, for synonyms in hours */
     enum config_source source;
 };
 enum { CONFIG_SYNONYMS_MAX = 16 };
@@ -82,6 +83,8 @@ enum { CONFIG_SYNONYMS_MAX = 16 };
  * milliseconds). */
 int config_topic_synonyms(const struct broker_config *config, const struct image *image, struct slice topic,
                           const struct config_def *def, struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
+/* Of a topic's synonyms those that are shown: not the broker's values that come before the first of the key's main name. */
+int config_shown_synonyms(const struct config_def *def, struct config_synonym *synonyms, int count);
 int config_broker_synonyms(const struct broker_config *config, const struct image *image, const struct config_def *def,
                            struct arena *arena, struct config_synonym synonyms[CONFIG_SYNONYMS_MAX]);
 /* What holds for a broker's key now, changes while it runs included. */

@@ -140,7 +140,9 @@ static enum err check_range(const struct config_def *def, struct slice value, do
         return ERR_OK;
     char reason[96];
     bool whole = def->type != CONFIG_DOUBLE;
-    if (number < low)
+    if (has_or && has_high && (number < low || number > high))
+        snprintf(reason, sizeof reason, "Value must be between %.0f and %.0f or equal to %.0f", low, high, other);
+    else if (number < low)
         snprintf(reason, sizeof reason, whole ? "Value must be at least %.0f" : "Value must be at least %g", low);
     else if (has_high && number > high)
         snprintf(reason, sizeof reason, whole ? "Value must be no more than %.0f" : "Value must be no more than %g", high);
@@ -172,6 +174,55 @@ static enum err check_choice(const struct config_def *def, struct slice whole, s
     return refuse(def, whole, reason, out);
 }
 
+/* "*", or partitions and brokers as 0:1,1:1. */
+static bool are_throttled_replicas(struct slice value) {
+    value = trim(value);
+    if (slice_eq_str(value, "*"))
+        return true;
+    struct slice item;
+    while (config_list_next(&value, &item)) {
+        size_t at = 0;
+        for (int part = 0; part < 2; part++) {
+            size_t digits = at;
+            while (at < item.size && item.ptr[at] >= '0' && item.ptr[at] <= '9')
+                at++;
+            if (at == digits || (part == 0 && (at == item.size || item.ptr[at++] != ':')))
+                return false;
+        }
+        if (at != item.size)
+            return false;
+    }
+    return true;
+}
+
+static enum err check_list(const struct config_def *def, struct slice value, struct buf *out) {
+    struct slice rest = value, item;
+    if (def->valid[0] == '[' && strchr(def->valid, ':')) {
+        if (are_throttled_replicas(value))
+            return ERR_OK;
+        buf_printf(out, "Invalid value [");
+        for (const char *comma = ""; config_list_next(&rest, &item); comma = ", ")
+            buf_printf(out, "%s%.*s", comma, SLICE_FMT(item));
+        buf_printf(out, "] for configuration %s: %s must be the literal '*' or a list of replicas in the following format: %s", def->name,
+                   def->name, def->valid);
+        return ERR_INVALID;
+    }
+    int items = 0, commas = 0;
+    for (size_t i = 0; i < value.size; i++)
+        commas += value.ptr[i] == ',';
+    while (config_list_next(&rest, &item)) {
+        enum err err = check_choice(def, item, item, out);
+        if (err)
+            return err;
+        items++;
+    }
+    if (def->valid[0] == '[' && commas && items != commas + 1) {
+        buf_printf(out, "Configuration '%s' values must not be empty.", def->name);
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
 enum err config_check(const struct config_def *def, struct slice value, struct buf *out) {
     int64_t number;
     double real;
@@ -195,15 +246,8 @@ enum err config_check(const struct config_def *def, struct slice value, struct b
         if (!parse_double(value, &real))
             return refuse(def, value, "Not a number of type DOUBLE", out);
         return check_range(def, value, real, out);
-    case CONFIG_LIST: {
-        struct slice rest = value, item;
-        while (config_list_next(&rest, &item)) {
-            enum err err = check_choice(def, value, item, out);
-            if (err)
-                return err;
-        }
-        return ERR_OK;
-    }
+    case CONFIG_LIST:
+        return check_list(def, value, out);
     case CONFIG_STRING:
         return check_choice(def, value, value, out);
     case CONFIG_UNKNOWN:

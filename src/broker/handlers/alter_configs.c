@@ -52,6 +52,85 @@ static void check_thread_count(struct request *request, struct alteration *alter
                             (long long)wanted, (long long)now, suffix));
 }
 
+/* Settings that are no setting of the file. */
+static const struct config_def dynamic_only[] = {
+    {.name = "leader.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
+    {.name = "follower.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
+    {.name = "replica.alter.log.dirs.io.max.bytes.per.second", .type = CONFIG_LONG, .valid = "[0,...]"},
+};
+
+static const struct config_def *find_dynamic_only(struct slice key) {
+    for (int i = 0; i < COUNT_OF(dynamic_only); i++)
+        if (slice_eq_str(key, dynamic_only[i].name))
+            return &dynamic_only[i];
+    return NULL;
+}
+
+static void check_cleaner_threads(struct request *request, struct alteration *alteration, struct slice value) {
+    const struct broker_shard *shard = request->shard;
+    struct slice in_force = config_broker_value(shard->broker->config, shard->image, "log.cleaner.threads", &request->arena);
+    int64_t now = config_int(in_force), wanted = config_int(value);
+    const char *how = wanted > 2 * now ? "increased to more than double" : wanted < now / 2 ? "reduced to less than half" : NULL;
+    if (how)
+        refuse(alteration, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena,
+                            "Invalid value org.apache.kafka.common.config.ConfigException: Log cleaner threads cannot be %s the current "
+                            "value %lld for configuration Invalid dynamic configuration",
+                            how, (long long)now));
+}
+
+/* cordoned.log.dirs names directories of log.dirs, or all of them. */
+static void check_cordoned(struct request *request, struct alteration *alteration, struct slice value) {
+    const struct broker_config *config = request->shard->broker->config;
+    struct buf missing = {0};
+    struct slice item;
+    while (config_list_next(&value, &item)) {
+        bool there = slice_eq_str(item, "*");
+        for (int i = 0; i < config->log_dir_count; i++)
+            there |= slice_eq_str(item, config->log_dirs[i]);
+        if (!there)
+            buf_printf(&missing, "%s%.*s", missing.size ? "," : "", SLICE_FMT(item));
+    }
+    if (missing.size)
+        refuse(alteration, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena,
+                            "requirement failed: All entries in cordoned.log.dirs must be present in log.dirs or log.dir. Missing entries : "
+                            "%.*s",
+                            (int)missing.size, (const char *)missing.ptr));
+    buf_deinit(&missing);
+}
+
+/* Every name of controller.listener.names is one of the listeners. */
+static void check_listeners(struct request *request, struct alteration *alteration, struct slice value) {
+    struct slice names = broker_config_get(request->shard->broker->config, "controller.listener.names"), name, item;
+    while (names.ptr && config_list_next(&names, &name)) {
+        struct slice rest = value;
+        bool there = false;
+        while (config_list_next(&rest, &item))
+            there |= item.size > name.size && item.ptr[name.size] == ':' && config_eq_no_case(slice_of(item.ptr, name.size), name);
+        if (!there && request->shard->broker->config->is_controller)
+            refuse(alteration, KAFKA_INVALID_REQUEST,
+                   "requirement failed: controller.listener.names must only contain values appearing in the 'listeners' configuration when "
+                   "running the KRaft controller role");
+    }
+}
+
+/* What Kafka finds out by trying the new configuration as a whole. */
+static void try_value(struct request *request, struct alteration *alteration, struct slice key, struct slice value) {
+    if (slice_eq_str(key, "log.cleaner.threads"))
+        check_cleaner_threads(request, alteration, value);
+    else if (slice_eq_str(key, "cordoned.log.dirs"))
+        check_cordoned(request, alteration, value);
+    else if (slice_eq_str(key, "listeners"))
+        check_listeners(request, alteration, value);
+    else if (slice_eq_str(key, "log.roll.ms") && config_int(value) < 1)
+        refuse(alteration, KAFKA_INVALID_REQUEST, "requirement failed: log.roll.ms must be greater than or equal to 1");
+    else if (slice_eq_str(key, "metric.reporters") && value.size && !slice_eq_str(value, "org.apache.kafka.common.metrics.JmxReporter"))
+        refuse(alteration, KAFKA_INVALID_REQUEST, /* there are no classes here */
+               "Invalid value org.apache.kafka.common.config.ConfigException: Validation of dynamic config update of Set(metric.reporters) "
+               "failed with class class kafka.server.DynamicMetricsReporters for configuration Invalid dynamic configuration");
+}
+
 static void check_broker_key(struct request *request, struct alteration *alteration, int i) {
     struct slice key = alteration->keys[i], bare = key;
     const char *text = (const char *)arena_slice(&request->arena, key).ptr;
@@ -70,6 +149,8 @@ static void check_broker_key(struct request *request, struct alteration *alterat
         refuse(alteration, KAFKA_INVALID_CONFIG, arena_printf(&request->arena, "Config value append is not allowed for config key: %s", text));
         return;
     }
+    if (!def && !prefixed)
+        def = find_dynamic_only(key);
     if (!def)
         return; /* a name that nobody knows is stored, for plugins */
     enum config_scope scope = config_dynamic_scope(bare);
@@ -92,6 +173,8 @@ static void check_broker_key(struct request *request, struct alteration *alterat
                arena_printf(&request->arena, "Cannot update these configs at default cluster level, broker id must be specified: [%s]", text));
     if (!alteration->error && op == OP_SET && is_thread_count(bare))
         check_thread_count(request, alteration, def, alteration->values[i]);
+    if (!alteration->error && op == OP_SET && !prefixed)
+        try_value(request, alteration, bare, alteration->values[i]);
 }
 
 static void check_broker(struct request *request, struct alteration *alteration) {
@@ -111,13 +194,45 @@ static void check_broker(struct request *request, struct alteration *alteration)
 
 /* ---- any resource ---------------------------------------------------------------------------------------------------------------- */
 
+/* Loggers have no levels of their own here, but for the root, which every node has. */
+static void check_logger_change(struct request *request, struct alteration *alteration, int i) {
+    static const char *const levels[] = {"DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"};
+    struct slice key = alteration->keys[i], value = alteration->values[i];
+    bool root = slice_eq_str(key, "root"), known = false;
+    int op = alteration->operations[i];
+    for (int k = 0; k < COUNT_OF(levels); k++)
+        known |= slice_eq_str(value, levels[k]);
+    if (op == OP_APPEND || op == OP_SUBTRACT)
+        refuse(alteration, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena, "%s operation is not allowed for the BROKER_LOGGER resource", op == OP_APPEND ? "APPEND" : "SUBTRACT"));
+    else if (op != OP_SET && op != OP_DELETE)
+        refuse(alteration, KAFKA_UNKNOWN_SERVER_ERROR, NULL);
+    else if (!root)
+        refuse(alteration, KAFKA_INVALID_CONFIG, arena_printf(&request->arena, "Logger %.*s does not exist!", SLICE_FMT(key)));
+    else if (op == OP_DELETE)
+        refuse(alteration, KAFKA_INVALID_REQUEST, "Removing the log level of the root logger is not allowed");
+    else if (!known)
+        refuse(alteration, KAFKA_INVALID_CONFIG,
+               arena_printf(&request->arena,
+                            "Cannot set the log level of %.*s to %.*s as it is not a supported log level. Valid log levels are DEBUG, "
+                            "ERROR, FATAL, INFO, TRACE, WARN",
+                            SLICE_FMT(key), SLICE_FMT(value)));
+}
+
 static void check_logger(struct request *request, struct alteration *alteration) {
-    if (!alteration->name.size) {
-        refuse(alteration, KAFKA_INVALID_REQUEST, "Node id must be an integer, but it is: ");
+    int32_t node = request->shard->broker->config->node_id, id;
+    if (!config_parse_int32(alteration->name, &id)) {
+        refuse(alteration, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena, "Node id must be an integer, but it is: %.*s", SLICE_FMT(alteration->name)));
+        return;
+    }
+    if (id != node) {
+        refuse(alteration, KAFKA_INVALID_REQUEST,
+               arena_printf(&request->arena, "Unexpected node id. Expected %d, but received %d", (int)node, (int)id));
         return;
     }
     for (int i = 0; i < alteration->count; i++)
-        refuse(alteration, KAFKA_INVALID_CONFIG, arena_printf(&request->arena, "Logger %.*s does not exist!", SLICE_FMT(alteration->keys[i])));
+        check_logger_change(request, alteration, i);
 }
 
 static void check_resource(struct request *request, struct alteration *alteration, bool incremental) {

@@ -41,14 +41,14 @@ static bool is_sensitive(enum config_type type) {
     return type == CONFIG_PASSWORD || type == CONFIG_UNKNOWN;
 }
 
-static void add_entry(const struct describe *describe, described *out, const struct config_def *def, const struct config_synonym *synonyms,
-                      int count, bool read_only) {
+static void add_entry(const struct describe *describe, described *out, const struct config_def *def, struct slice value,
+                      const struct config_synonym *synonyms, int count, bool read_only) {
     entry *e = &out->configs[out->configs_count++];
     struct arena *arena = &describe->request->arena;
     bool sensitive = is_sensitive(def->type);
     describe_configs_response_describe_configs_resource_result_init(e);
     e->name = slice_str(def->name);
-    e->value = count && !sensitive ? arena_slice(arena, synonyms[0].value) : SLICE_NULL;
+    e->value = value.ptr && !sensitive ? arena_slice(arena, value) : SLICE_NULL;
     e->config_source = count ? (int8_t)synonyms[0].source : CONFIG_SOURCE_DEFAULT;
     e->read_only = read_only;
     e->is_sensitive = sensitive;
@@ -59,7 +59,7 @@ static void add_entry(const struct describe *describe, described *out, const str
     e->synonyms = arena_array(arena, struct describe_configs_response_describe_configs_synonym, count + 1);
     for (int i = 0; i < count; i++)
         e->synonyms[e->synonyms_count++] = (struct describe_configs_response_describe_configs_synonym){
-            slice_str(synonyms[i].name), sensitive ? SLICE_NULL : arena_slice(arena, synonyms[i].value), (int8_t)synonyms[i].source};
+            slice_str(synonyms[i].name), sensitive ? SLICE_NULL : arena_slice(arena, synonyms[i].raw), (int8_t)synonyms[i].source};
 }
 
 /* ---- topics ------------------------------------------------------------------------------------------------------------------ */
@@ -78,11 +78,13 @@ static void describe_topic(const struct describe *describe, const wanted *resour
     for (int i = 0; i < topic_config_def_count; i++) {
         struct config_synonym synonyms[CONFIG_SYNONYMS_MAX];
         const struct config_def *def = &topic_config_defs[i];
-        if (!is_wanted(resource, def->name) || strncmp(def->name, "internal.", 9) == 0)
+        if (!is_wanted(resource, def->name) || (strncmp(def->name, "internal.", 9) == 0 &&
+                                                 !image_config(request->shard->image, CONFIG_RESOURCE_TOPIC, resource->resource_name, slice_str(def->name)).ptr))
             continue;
         int count = config_topic_synonyms(request->shard->broker->config, request->shard->image, resource->resource_name, def,
                                           &request->arena, synonyms);
-        add_entry(describe, out, def, synonyms, count, false);
+        struct slice value = count ? synonyms[0].value : SLICE_NULL;
+        add_entry(describe, out, def, value, synonyms, config_shown_synonyms(def, synonyms, count), false);
     }
 }
 
@@ -98,10 +100,69 @@ static void describe_stored(const struct describe *describe, const wanted *resou
         const struct config_def *known = config_find(broker_config_defs, broker_config_def_count, stored->configs[i].key);
         const struct config_def unknown = {.name = (const char *)arena_slice(&request->arena, stored->configs[i].key).ptr};
         const struct config_def *def = known ? known : &unknown;
-        struct config_synonym synonym = {def->name, stored->configs[i].value, source};
+        struct config_synonym synonym = {def->name, stored->configs[i].value, stored->configs[i].value, source};
         if (is_wanted(resource, def->name))
-            add_entry(describe, out, def, &synonym, 1, config_dynamic_scope(slice_str(def->name)) == CONFIG_READ_ONLY);
+            add_entry(describe, out, def, synonym.value, &synonym, 1, config_dynamic_scope(slice_str(def->name)) == CONFIG_READ_ONLY);
     }
+}
+
+/* Whole, as Java's parser of numbers takes it. */
+static bool parse_id(const char *text, long *ret_id) {
+    char *end;
+    const char *digits = text + (*text == '-' || *text == '+');
+    *ret_id = strtol(text, &end, 10);
+    return *digits >= '0' && *digits <= '9' && !*end && *ret_id >= INT32_MIN && *ret_id <= INT32_MAX;
+}
+
+static bool is_this_node(const struct describe *describe, const wanted *resource, described *out, const char *unexpected) {
+    struct arena *arena = &describe->request->arena;
+    const char *text = (const char *)arena_slice(arena, resource->resource_name).ptr;
+    int32_t node = describe->request->shard->broker->config->node_id;
+    long id;
+    if (!parse_id(text, &id)) {
+        refuse(out, KAFKA_INVALID_REQUEST, arena_printf(arena, "Broker id must be an integer, but it is: %s", text));
+        return false;
+    }
+    if (id != node) {
+        const char *which = *unexpected ? "expected %d or empty string, but received %s" : "expected %d but received %s";
+        refuse(out, KAFKA_INVALID_REQUEST, arena_printf(arena, "Unexpected broker id, %s", arena_printf(arena, which, (int)node, text)));
+        return false;
+    }
+    return true;
+}
+
+/* Settings of names that nobody knows, dynamic and in the file: values are not shown, they may be secrets. */
+static void add_unknown(const struct describe *describe, const wanted *resource, described *out, struct slice stored_as,
+                        enum config_source source) {
+    struct request *request = describe->request;
+    const struct image_resource *stored = image_find_resource(request->shard->image, CONFIG_RESOURCE_BROKER, stored_as);
+    for (int i = 0; stored && i < stored->count; i++) {
+        struct slice key = stored->configs[i].key;
+        const struct config_def unknown = {.name = (const char *)arena_slice(&request->arena, key).ptr};
+        bool there = config_find(broker_config_defs, broker_config_def_count, key) != NULL;
+        for (int k = 0; k < out->configs_count && !there; k++)
+            there = slice_eq(out->configs[k].name, key);
+        struct config_synonym synonym = {unknown.name, stored->configs[i].value, stored->configs[i].value, source};
+        if (!there && is_wanted(resource, unknown.name))
+            add_entry(describe, out, &unknown, synonym.value, &synonym, 1, config_dynamic_scope(key) == CONFIG_READ_ONLY);
+    }
+}
+
+/* What Kafka defines for its own tests and does not show. */
+static bool is_internal(const char *name) {
+    static const char *const names[] = {
+        "controller.performance.always.log.threshold.ms", "controller.performance.sample.period.ms",
+        "group.consumer.regex.refresh.interval.ms", "group.share.initialize.retry.interval.ms", "group.share.persister.class.name",
+        "producer.id.expiration.check.interval.ms", "remote.log.index.file.cache.ttl.ms",
+        "remote.log.manager.task.retry.backoff.max.ms", "remote.log.manager.task.retry.backoff.ms",
+        "remote.log.manager.task.retry.jitter", "server.max.startup.time.ms", "share.coordinator.cold.partition.snapshot.interval.ms",
+        "share.coordinator.state.topic.prune.interval.ms", "unclean.leader.election.interval.ms", "unstable.api.versions.enable",
+        "unstable.feature.versions.enable",
+    };
+    for (int i = 0; i < COUNT_OF(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return strncmp(name, "internal.", 9) == 0;
 }
 
 static void describe_broker(const struct describe *describe, const wanted *resource, described *out) {
@@ -111,27 +172,21 @@ static void describe_broker(const struct describe *describe, const wanted *resou
         describe_stored(describe, resource, CONFIG_SOURCE_DYNAMIC_DEFAULT, out);
         return;
     }
-    char *end;
-    const char *text = (const char *)arena_slice(&request->arena, resource->resource_name).ptr;
-    long id = strtol(text, &end, 10);
-    if (*end || end == text) {
-        refuse(out, KAFKA_INVALID_REQUEST, arena_printf(&request->arena, "Broker id must be an integer, but it is: %s", text));
+    if (!is_this_node(describe, resource, out, "or empty"))
         return;
-    }
-    if (id != config->node_id) {
-        refuse(out, KAFKA_INVALID_REQUEST, arena_printf(&request->arena, "Unexpected broker id, expected %d or empty string, but received %s",
-                                                        (int)config->node_id, text));
-        return;
-    }
-    out->configs = arena_array(&request->arena, entry, broker_config_def_count);
+    const struct image_resource *here = image_find_resource(request->shard->image, CONFIG_RESOURCE_BROKER, resource->resource_name);
+    const struct image_resource *all = image_find_resource(request->shard->image, CONFIG_RESOURCE_BROKER, SLICE_EMPTY);
+    out->configs = arena_array(&request->arena, entry, broker_config_def_count + (here ? here->count : 0) + (all ? all->count : 0));
     for (int i = 0; i < broker_config_def_count; i++) {
         struct config_synonym synonyms[CONFIG_SYNONYMS_MAX];
         const struct config_def *def = &broker_config_defs[i];
-        if (!is_wanted(resource, def->name))
+        if (!is_wanted(resource, def->name) || is_internal(def->name))
             continue;
         int count = config_broker_synonyms(config, request->shard->image, def, &request->arena, synonyms);
-        add_entry(describe, out, def, synonyms, count, config_dynamic_scope(slice_str(def->name)) == CONFIG_READ_ONLY);
+        add_entry(describe, out, def, count ? synonyms[0].value : SLICE_NULL, synonyms, count, config_dynamic_scope(slice_str(def->name)) == CONFIG_READ_ONLY);
     }
+    add_unknown(describe, resource, out, resource->resource_name, CONFIG_SOURCE_DYNAMIC_BROKER);
+    add_unknown(describe, resource, out, SLICE_EMPTY, CONFIG_SOURCE_DYNAMIC_DEFAULT);
 }
 
 /* ---- groups, client metrics --------------------------------------------------------------------------------------------------- */
@@ -141,16 +196,23 @@ static void describe_own(const struct describe *describe, const wanted *resource
     struct request *request = describe->request;
     out->configs = arena_array(&request->arena, entry, def_count);
     for (int i = 0; i < def_count; i++) {
-        struct config_synonym synonyms[2];
+        struct config_synonym synonyms[CONFIG_SYNONYMS_MAX + 1];
         int count = 0;
         if (!is_wanted(resource, defs[i].name))
             continue;
         struct slice value = image_config(request->shard->image, resource->resource_type, resource->resource_name, slice_str(defs[i].name));
         if (value.ptr)
-            synonyms[count++] = (struct config_synonym){defs[i].name, value, source};
-        if (defs[i].default_value)
-            synonyms[count++] = (struct config_synonym){defs[i].name, slice_str(defs[i].default_value), CONFIG_SOURCE_DEFAULT};
-        add_entry(describe, out, &defs[i], synonyms, count, false);
+            synonyms[count++] = (struct config_synonym){defs[i].name, value, value, source};
+        /* A group's setting begins with that of the broker of the same name behind "group.". */
+        const struct config_def *broker =
+            source == CONFIG_SOURCE_GROUP
+                ? config_find(broker_config_defs, broker_config_def_count, slice_str(arena_printf(&request->arena, "group.%s", defs[i].name)))
+                : NULL;
+        if (broker)
+            count += config_broker_synonyms(request->shard->broker->config, request->shard->image, broker, &request->arena, synonyms + count);
+        else if (source == CONFIG_SOURCE_GROUP)
+            synonyms[count++] = (struct config_synonym){defs[i].name, slice_str(defs[i].default_value), slice_str(defs[i].default_value), CONFIG_SOURCE_DEFAULT};
+        add_entry(describe, out, &defs[i], count ? synonyms[0].value : slice_str(defs[i].default_value), synonyms, count, false);
     }
 }
 
@@ -171,6 +233,8 @@ static void describe_resource(const struct describe *describe, const wanted *res
     case CONFIG_RESOURCE_BROKER_LOGGER:
         if (!resource->resource_name.size)
             refuse(out, KAFKA_INVALID_REQUEST, "Broker id must not be empty");
+        else
+            (void)is_this_node(describe, resource, out, "");
         break; /* there are no loggers with levels of their own here */
     case CONFIG_RESOURCE_CLIENT_METRICS:
         if (!resource->resource_name.size)
