@@ -176,6 +176,11 @@ static void touch(struct conn *conn) {
 
 static void sent(struct sock *sock, enum err err);
 
+static void drop_held(struct conn *conn) {
+    request_free(conn->shard, conn->held);
+    conn->held = NULL;
+}
+
 static void send_answers(struct conn *conn) {
     int count = 0;
     if (!list_is_empty(&conn->sending))
@@ -198,6 +203,8 @@ static void send_answers(struct conn *conn) {
         if (close) {
             conn->close_when_answered = true;
             drop_requests(conn, &conn->requests);
+            if (conn->held)
+                drop_held(conn);
             break;
         }
     }

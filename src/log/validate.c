@@ -78,14 +78,21 @@ static void check_record(struct pass *pass, int32_t index, const struct record *
     /* A client's batch may not claim append time, unless the range check already spoke for its timestamps. */
     bool claims = (batch_attributes(request->bytes) & BATCH_APPEND_TIME) && request->origin == APPEND_CLIENT &&
                   (settings->append_time || record->timestamp == -1);
-    if (!time_is_good(pass, record->timestamp) || claims) {
+    if (claims) {
+        pass->bad_time = true;
+        add_error(pass, index,
+                  arena_printf(request->arena,
+                               "Invalid timestamp type in message %sDefaultRecord(offset=%" PRId64 ", timestamp=%" PRId64
+                               ", key=%zu bytes, value=%zu bytes). Producer should not set timestamp type to LogAppendTime.",
+                               pass->same_codec ? "Partial" : "", record->offset, record->timestamp, record->key.size, record->value.size));
+    } else if (!time_is_good(pass, record->timestamp)) {
         pass->bad_time = true;
         int64_t now = request->now_ms;
         add_error(pass, index,
                   arena_printf(request->arena,
                                "Timestamp %" PRId64 " of message with offset %" PRId64
                                " is out of range. The timestamp should be within [%" PRId64 ", %" PRId64 "]",
-                               record->timestamp, (int64_t)index,
+                               record->timestamp, record->offset,
                                wrap_sub(now, settings->timestamp_before_max_ms),
                                (int64_t)((uint64_t)now + (uint64_t)settings->timestamp_after_max_ms)));
     }

@@ -140,6 +140,26 @@ static void append(struct fanout_item *base, struct partition *partition) {
 
 /* ---- on the connection's shard: checks, answer ------------------------------------------------------------------------------- */
 
+/* Where a leader is that the producer is sent to (KIP-951). */
+static void add_endpoint(struct produce *produce, int32_t leader) {
+    struct request *request = produce->request;
+    struct produce_response *response = &produce->response;
+    const struct image_broker *broker = image_find_broker(request->shard->image, leader);
+    const struct image_endpoint *endpoint = broker ? broker_endpoint(broker, request) : NULL;
+    for (int i = 0; i < response->node_endpoints_count; i++)
+        if (response->node_endpoints[i].node_id == leader)
+            return;
+    if (!endpoint)
+        return;
+    struct produce_response_node_endpoint *all = arena_array(&request->arena, struct produce_response_node_endpoint, response->node_endpoints_count + 1);
+    if (response->node_endpoints_count)
+        memcpy(all, response->node_endpoints, sizeof *all * (size_t)response->node_endpoints_count);
+    all[response->node_endpoints_count++] =
+        (struct produce_response_node_endpoint){leader, arena_slice(&request->arena, endpoint->host), endpoint->port,
+                                                broker->rack.ptr ? arena_slice(&request->arena, broker->rack) : SLICE_NULL};
+    response->node_endpoints = all;
+}
+
 static void answer(struct fanout *fanout) {
     struct produce *produce = container_of(fanout, struct produce, fanout);
     struct request *request = produce->request;
@@ -147,11 +167,15 @@ static void answer(struct fanout *fanout) {
         for (int p = 0; p < produce->response.responses[t].partition_responses_count; p++) {
             answer_partition *partition = &produce->response.responses[t].partition_responses[p];
             produce->failed |= partition->error_code != 0;
-            if (partition->error_code == KAFKA_NOT_LEADER_OR_FOLLOWER) {
-                const struct image_topic *topic = image_find_topic_id(request->shard->image, produce->response.responses[t].topic_id);
+            if (partition->error_code == KAFKA_NOT_LEADER_OR_FOLLOWER && request->header.version >= 10) {
+                const struct image_topic *topic = request->header.version >= 13
+                                                      ? image_find_topic_id(request->shard->image, produce->response.responses[t].topic_id)
+                                                      : image_find_topic(request->shard->image, produce->response.responses[t].name);
                 const struct image_partition *image = image_find_partition(topic, partition->index);
-                if (image)
+                if (image) {
                     partition->current_leader = (struct produce_response_leader_id_and_epoch){image->leader, image->leader_epoch};
+                    add_endpoint(produce, image->leader);
+                }
             }
         }
     if (produce->message.acks == 0)
@@ -180,7 +204,9 @@ static enum first_batch look_at_first(struct slice bytes, const char **ret_text,
     return bytes.size - BATCH_PREFIX_SIZE < (size_t)length ? FIRST_INCOMPLETE : FIRST_OK;
 }
 
-/* The error of a partition's record set as such; FIRST_OK's one batch is left in *bytes. */
+enum { ATTRIBUTES_END = 23, PRODUCER_END = 51, FAILS_ALL = INT16_MIN };
+
+/* The error of a partition's record set as such, FAILS_ALL: of the whole request; FIRST_OK's one batch is left in *bytes. */
 static int16_t check_records(struct request *request, struct slice *bytes) {
     const char *text;
     if (!bytes->ptr || look_at_first(*bytes, &text, &request->arena) != FIRST_OK)
@@ -188,16 +214,20 @@ static int16_t check_records(struct request *request, struct slice *bytes) {
     if (batch_magic(bytes->ptr) != 2)
         return KAFKA_INVALID_RECORD;
     size_t size = batch_size(bytes->ptr);
-    if (size < BATCH_HEADER_SIZE)
-        return KAFKA_CORRUPT_MESSAGE;
-    if (request->header.version < 7 && batch_codec(bytes->ptr) == CODEC_ZSTD)
+    if (request->header.version < 7 && size >= ATTRIBUTES_END && batch_codec(bytes->ptr) == CODEC_ZSTD)
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
+    if (request->header.version < 7 && size >= ATTRIBUTES_END && batch_codec(bytes->ptr) > CODEC_ZSTD)
+        return FAILS_ALL;
     struct slice rest = slice_of(bytes->ptr + size, bytes->size - size);
     switch (look_at_first(rest, &text, &request->arena)) {
     case FIRST_OK: return KAFKA_INVALID_RECORD; /* exactly one batch a partition (KIP-98) */
     case FIRST_BAD: return KAFKA_CORRUPT_MESSAGE;
     case FIRST_INCOMPLETE: break; /* cut off, silently */
     }
+    if (size < PRODUCER_END)
+        return FAILS_ALL; /* Kafka looks for the producer and finds no room for it */
+    if (size < BATCH_HEADER_SIZE)
+        return KAFKA_CORRUPT_MESSAGE;
     bytes->size = size;
     return 0;
 }
@@ -222,40 +252,150 @@ static bool is_admin_client(const struct request *request) {
     return slice_eq_str(request->header.client_id, "__admin_client");
 }
 
-static void add_partition(struct produce *produce, const struct image_topic *topic, struct slice name,
-                          const struct produce_request_partition_produce_data *data, answer_partition *out, int16_t topic_error) {
+/* ---- the partitions of a request --------------------------------------------------------------------------------------------- */
+
+/* Each once: of a partition that is named again the last records count. Topics without partitions are not answered. */
+struct entry {
+    struct map_node node;
+    int topic; /* in produce->topics */
+    const struct produce_request_partition_produce_data *data;
+};
+struct topic_entry {
+    struct map_node node;
+    const struct produce_request_topic_produce_data *in;
+    int partitions;
+};
+struct entries {
+    struct map by_partition, by_topic;
+    struct entry *all;
+    int count;
+    struct topic_entry *topics;
+    int topic_count;
+};
+struct entry_key {
+    int topic;
+    int32_t index;
+};
+
+static bool is_entry(const struct map_node *node, const void *key) {
+    const struct entry *entry = container_of(node, struct entry, node);
+    const struct entry_key *k = key;
+    return entry->topic == k->topic && entry->data->index == k->index;
+}
+static bool is_topic(const struct map_node *node, const void *key) {
+    const struct topic_entry *topic = container_of(node, struct topic_entry, node);
+    const struct produce_request_topic_produce_data *in = key;
+    return slice_eq(topic->in->name, in->name) && uuid_eq(topic->in->topic_id, in->topic_id);
+}
+
+static int find_topic(struct entries *entries, const struct produce_request_topic_produce_data *in) {
+    uint64_t hash = hash_slice(in->name) ^ uuid_hash(in->topic_id);
+    struct map_node *node = map_find(&entries->by_topic, hash, is_topic, in);
+    if (node)
+        return (int)(container_of(node, struct topic_entry, node) - entries->topics);
+    struct topic_entry *topic = &entries->topics[entries->topic_count];
+    topic->in = in;
+    map_insert(&entries->by_topic, &topic->node, hash);
+    return entries->topic_count++;
+}
+
+static void collect(struct produce *produce, struct entries *entries) {
+    const struct produce_request *message = &produce->message;
+    struct arena *arena = &produce->request->arena;
+    int total = 0;
+    for (int t = 0; t < message->topic_data_count; t++)
+        total += message->topic_data[t].partition_data_count;
+    entries->all = arena_array(arena, struct entry, total + 1);
+    entries->topics = arena_array(arena, struct topic_entry, message->topic_data_count + 1);
+    for (int t = 0; t < message->topic_data_count; t++) {
+        const struct produce_request_topic_produce_data *in = &message->topic_data[t];
+        int topic = in->partition_data_count ? find_topic(entries, in) : 0;
+        for (int p = 0; p < in->partition_data_count; p++) {
+            struct entry_key key = {topic, in->partition_data[p].index};
+            uint64_t hash = hash_u64((uint64_t)topic << 32 ^ (uint32_t)key.index);
+            struct map_node *node = map_find(&entries->by_partition, hash, is_entry, &key);
+            struct entry *entry = node ? container_of(node, struct entry, node) : &entries->all[entries->count];
+            entry->topic = topic;
+            entry->data = &in->partition_data[p];
+            if (node)
+                continue;
+            map_insert(&entries->by_partition, &entry->node, hash);
+            entries->topics[topic].partitions++;
+            entries->count++;
+        }
+    }
+    map_deinit(&entries->by_partition);
+    map_deinit(&entries->by_topic);
+}
+
+static void begin_answer(struct produce *produce, const struct entries *entries) {
+    struct produce_response *response = &produce->response;
+    struct arena *arena = &produce->request->arena;
+    produce_response_init(response);
+    response->responses_count = entries->topic_count;
+    response->responses = arena_array(arena, struct produce_response_topic_produce_response, entries->topic_count);
+    for (int t = 0; t < entries->topic_count; t++) {
+        response->responses[t].name = entries->topics[t].in->name;
+        response->responses[t].topic_id = entries->topics[t].in->topic_id;
+        response->responses[t].partition_responses = arena_array(arena, answer_partition, entries->topics[t].partitions);
+    }
+    for (int i = 0; i < entries->count; i++) {
+        struct produce_response_topic_produce_response *topic = &response->responses[entries->all[i].topic];
+        answer_partition *out = &topic->partition_responses[topic->partition_responses_count++];
+        produce_response_partition_produce_response_init(out);
+        out->index = entries->all[i].data->index;
+        out->base_offset = -1;
+        out->error_message = SLICE_NULL;
+    }
+}
+
+/* The error that is known without the partition's log; records that can go there are left in *bytes. */
+static int16_t check_partition(struct produce *produce, const struct image_topic *topic, struct slice name, int32_t index,
+                               struct slice *bytes) {
     struct request *request = produce->request;
-    struct slice bytes = data->records.bytes;
-    produce_response_partition_produce_response_init(out);
-    out->index = data->index;
-    out->base_offset = -1;
-    out->error_message = SLICE_NULL;
-    out->error_code = topic_error;
-    if (!out->error_code && !image_find_partition(topic, data->index))
-        out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!out->error_code)
-        out->error_code = check_records(request, &bytes);
-    if (!out->error_code && (produce->message.acks < -1 || produce->message.acks > 1))
-        out->error_code = KAFKA_INVALID_REQUIRED_ACKS;
-    if (!out->error_code && topic_is_internal(name) && !is_admin_client(request))
-        out->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
-    if (out->error_code)
-        return;
-    struct item *item = arena_zalloc(&request->arena, sizeof *item);
-    item->produce = produce;
-    item->bytes = bytes;
-    item->answer = out;
-    fanout_add(&produce->fanout, &item->base, topic->id, data->index);
+    if (!topic)
+        return request->header.version >= 13 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!image_find_partition(topic, index))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t code = check_records(request, bytes);
+    if (code)
+        return code;
+    if (produce->message.acks < -1 || produce->message.acks > 1)
+        return KAFKA_INVALID_REQUIRED_ACKS;
+    return topic_is_internal(name) && !is_admin_client(request) ? KAFKA_INVALID_TOPIC_EXCEPTION : 0;
+}
+
+/* False: the whole request has failed. */
+static bool add_partitions(struct produce *produce, const struct entries *entries) {
+    struct request *request = produce->request;
+    const struct image *image = request->shard->image;
+    int *at = arena_array(&request->arena, int, entries->topic_count + 1);
+    for (int i = 0; i < entries->count; i++) {
+        const struct entry *entry = &entries->all[i];
+        const struct produce_request_topic_produce_data *in = entries->topics[entry->topic].in;
+        answer_partition *out = &produce->response.responses[entry->topic].partition_responses[at[entry->topic]++];
+        const struct image_topic *topic = request->header.version >= 13 ? image_find_topic_id(image, in->topic_id)
+                                                                        : image_find_topic(image, in->name);
+        struct slice bytes = entry->data->records.bytes;
+        out->error_code = check_partition(produce, topic, topic ? topic->name : in->name, entry->data->index, &bytes);
+        if (out->error_code == FAILS_ALL)
+            return false;
+        if (out->error_code)
+            continue;
+        struct item *item = arena_zalloc(&request->arena, sizeof *item);
+        item->produce = produce;
+        item->bytes = bytes;
+        item->answer = out;
+        fanout_add(&produce->fanout, &item->base, topic->id, entry->data->index);
+    }
+    return true;
 }
 
 static void fail_whole(struct produce *produce, int16_t code, const char *text) {
     for (int t = 0; t < produce->response.responses_count; t++)
         for (int p = 0; p < produce->response.responses[t].partition_responses_count; p++) {
             answer_partition *out = &produce->response.responses[t].partition_responses[p];
-            produce_response_partition_produce_response_init(out);
-            out->index = produce->message.topic_data[t].partition_data[p].index;
             out->error_code = code;
-            out->base_offset = -1;
             out->error_message = slice_str(text);
         }
     answer(&produce->fanout);
@@ -267,33 +407,15 @@ void handle_produce(struct request *request) {
     produce->fanout = (struct fanout){.request = request, .visit = append, .done = answer};
     if (!request_decode(request, produce, &produce->message))
         return;
-    struct produce_request *message = &produce->message;
-    struct produce_response *response = &produce->response;
-    produce_response_init(response);
-    response->responses_count = message->topic_data_count;
-    response->responses = arena_array(&request->arena, struct produce_response_topic_produce_response, message->topic_data_count);
-    for (int t = 0; t < message->topic_data_count; t++) {
-        struct produce_response_topic_produce_response *out = &response->responses[t];
-        out->name = message->topic_data[t].name;
-        out->topic_id = message->topic_data[t].topic_id;
-        out->partition_responses_count = message->topic_data[t].partition_data_count;
-        out->partition_responses = arena_array(&request->arena, answer_partition, out->partition_responses_count);
-    }
+    struct entries entries = {0};
+    collect(produce, &entries);
+    begin_answer(produce, &entries);
     const char *text;
-    int16_t whole = check_whole(request, message, &text);
-    if (whole) {
+    int16_t whole = check_whole(request, &produce->message, &text);
+    if (whole)
         fail_whole(produce, whole, text);
-        return;
-    }
-    const struct image *image = request->shard->image;
-    for (int t = 0; t < message->topic_data_count; t++) {
-        const struct produce_request_topic_produce_data *in = &message->topic_data[t];
-        bool by_id = request->header.version >= 13;
-        const struct image_topic *topic = by_id ? image_find_topic_id(image, in->topic_id) : image_find_topic(image, in->name);
-        int16_t error = topic ? 0 : by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        for (int p = 0; p < in->partition_data_count; p++)
-            add_partition(produce, topic, topic ? topic->name : in->name, &in->partition_data[p],
-                          &response->responses[t].partition_responses[p], error);
-    }
-    fanout_run(&produce->fanout);
+    else if (!add_partitions(produce, &entries))
+        fail_whole(produce, KAFKA_UNKNOWN_SERVER_ERROR, NULL);
+    else
+        fanout_run(&produce->fanout);
 }
