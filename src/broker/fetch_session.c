@@ -71,14 +71,16 @@ static struct session_partition *find_partition(const struct session *session, c
 static void put_partition(struct session *session, const struct fetch_want *want) {
     struct session_partition *partition = find_partition(session, want);
     if (partition) {
-        struct slice topic = partition->want.topic;
+        struct slice topic = partition->want.topic, known_as = partition->want.known_as;
         partition->want = *want;
         partition->want.topic = topic;
+        partition->want.known_as = known_as;
         return;
     }
     partition = mem_new(struct session_partition);
     partition->want = *want;
     partition->want.topic = slice_of(mem_strndup((const char *)want->topic.ptr, want->topic.size), want->topic.size);
+    partition->want.known_as = SLICE_NULL;
     partition->sent_high_watermark = partition->sent_log_start = -1;
     map_insert(&session->partitions, &partition->node, want_hash(want));
     list_push_back(&session->order, &partition->order);
@@ -88,6 +90,7 @@ static void drop_partition(struct session *session, struct session_partition *pa
     map_remove(&session->partitions, &partition->node);
     list_remove(&partition->order);
     mem_free((void *)partition->want.topic.ptr);
+    mem_free((void *)partition->want.known_as.ptr);
     mem_free(partition);
 }
 
@@ -188,14 +191,34 @@ static struct fetch_want want_of(const struct fetch_request_fetch_topic *topic, 
                                .offset = partition->fetch_offset};
 }
 
+struct listed { /* a partition of a request, by name */
+    struct map_node node;
+    const struct fetch_want *want;
+};
+static bool listed_is(const struct map_node *node, const void *key) {
+    const struct fetch_want *a = container_of(node, struct listed, node)->want, *b = key;
+    return a->index == b->index && uuid_eq(a->topic_id, b->topic_id) && slice_eq(a->topic, b->topic);
+}
+
+/* Each once: the place of the first mention, the wishes of the last. */
 static void want_all_listed(const struct fetch_request *message, struct arena *arena, struct fetch_context *context) {
+    struct map seen = {0};
     int count = 0;
     for (int t = 0; t < message->topics_count; t++)
         count += message->topics[t].partitions_count;
     context->wants = arena_array(arena, struct fetch_want, count + 1);
+    struct listed *listed = arena_array(arena, struct listed, count + 1);
     for (int t = 0; t < message->topics_count; t++)
-        for (int p = 0; p < message->topics[t].partitions_count; p++)
-            context->wants[context->count++] = want_of(&message->topics[t], &message->topics[t].partitions[p]);
+        for (int p = 0; p < message->topics[t].partitions_count; p++) {
+            struct fetch_want want = want_of(&message->topics[t], &message->topics[t].partitions[p]);
+            struct map_node *node = count > 1 ? map_find(&seen, want_hash(&want), listed_is, &want) : NULL;
+            int at = node ? (int)(container_of(node, struct listed, node)->want - context->wants) : context->count++;
+            context->wants[at] = want;
+            listed[at].want = &context->wants[at];
+            if (!node && count > 1)
+                map_insert(&seen, &listed[at].node, want_hash(&want));
+        }
+    map_deinit(&seen);
 }
 
 static void update_session(struct session *session, const struct fetch_request *message) {
@@ -221,6 +244,9 @@ static void want_session(const struct session *session, struct arena *arena, str
         struct fetch_want *want = &context->wants[context->count++];
         *want = container_of(node, struct session_partition, order)->want;
         want->topic = arena_slice(arena, want->topic);
+        want->has_records = want->always = want->include = false; /* of the request that made the session */
+        if (want->known_as.ptr)
+            want->known_as = arena_slice(arena, want->known_as);
     }
 }
 
@@ -263,13 +289,11 @@ void fetch_session_begin(struct fetch_sessions *sessions, const struct fetch_req
 
 /* ---- end -------------------------------------------------------------------------------------------------------------------- */
 
-static void note_sent(struct session *session, struct session_partition *partition, const struct fetch_want *want) {
+static void note_sent(struct session_partition *partition, const struct fetch_want *want) {
+    if (!partition->want.known_as.ptr && want->known_as.ptr)
+        partition->want.known_as = slice_of(mem_strndup((const char *)want->known_as.ptr, want->known_as.size), want->known_as.size);
     partition->sent_high_watermark = want->error ? -1 : want->high_watermark;
     partition->sent_log_start = want->log_start;
-    if (want->has_records) {
-        list_remove(&partition->order);
-        list_push_back(&session->order, &partition->order);
-    }
 }
 
 static void end_incremental(struct fetch_sessions *sessions, struct fetch_context *context) {
@@ -285,8 +309,12 @@ static void end_incremental(struct fetch_sessions *sessions, struct fetch_contex
             continue;
         want->include = want->has_records || want->error || want->always || want->high_watermark != partition->sent_high_watermark ||
                         want->log_start != partition->sent_log_start;
-        if (want->include)
-            note_sent(session, partition, want);
+        if (want->include || (want->known_as.ptr && !partition->want.known_as.ptr))
+            note_sent(partition, want);
+        if (want->has_records) { /* whoever got something is last next time */
+            list_remove(&partition->order);
+            list_push_back(&session->order, &partition->order);
+        }
     }
 }
 
@@ -304,7 +332,7 @@ void fetch_session_end(struct fetch_sessions *sessions, struct fetch_context *co
         if (!session)
             continue;
         put_partition(session, want);
-        note_sent(session, find_partition(session, want), want);
+        note_sent(find_partition(session, want), want);
     }
     context->session_id = session ? session->id : 0;
 }

@@ -14,6 +14,7 @@ struct fetch_sessions;
 struct fetch_want {
     struct slice topic;    /* empty when the request has ids */
     struct uuid topic_id;  /* zero when it has names */
+    struct slice known_as; /* what the id's topic was called when there was one; null before */
     int32_t index, max_bytes, current_leader_epoch, last_fetched_epoch;
     int64_t offset;
     /* for end(): */

@@ -115,6 +115,20 @@ static enum err check_divergence(struct fetch_item *item, struct log *log) {
     return ERR_OK;
 }
 
+/* Who says that it is a replica must be a follower of this leader. */
+static enum err check_follower(const struct fetch *fetch, const struct partition *partition, const struct fetch_want *want) {
+    const struct fetch_request *message = &fetch->message;
+    const struct broker_shard *shard = partition->user;
+    int32_t id = message->replica_id >= 0 ? message->replica_id : message->replica_state.replica_id;
+    if (id < 0)
+        return ERR_OK;
+    const struct image_partition *image = image_find_partition(image_find_topic_id(shard->image, partition->topic_id), partition->index);
+    for (int i = 0; image && i < image->replica_count; i++)
+        if (image_replicas(image)[i] == id && id != shard->broker->config->node_id)
+            return ERR_OK;
+    return want->current_leader_epoch >= 0 ? ERR_UNKNOWN_LEADER_EPOCH : ERR_NOT_LEADER;
+}
+
 static void visit(struct fanout_item *base, struct partition *partition) {
     struct fetch_item *item = container_of(base, struct fetch_item, base);
     struct fetch *fetch = item->fetch;
@@ -126,11 +140,13 @@ static void visit(struct fanout_item *base, struct partition *partition) {
         partition->traffic.fetch_requests++;
         fanout_shard(base)->metrics->fetch_requests++;
     }
-    if (!err && (want->max_bytes < 0 || fetch->bytes_max < 0))
-        err = ERR_UNKNOWN;
+    if (!err)
+        err = check_follower(fetch, partition, want);
     if (!err)
         err = check_divergence(item, log);
-    if (!err && (want->offset < log_offsets(log).start || want->offset > log_offsets(log).end))
+    if (!err && want->max_bytes < 0 && want->offset >= log_offsets(log).start && want->offset < bound_of(fetch, partition))
+        err = ERR_UNKNOWN;
+    if (!err && !want->always && (want->offset < log_offsets(log).start || want->offset > log_offsets(log).end))
         err = ERR_OFFSET_OUT_OF_RANGE;
     if (err) {
         fail(item, err);
@@ -392,10 +408,15 @@ static void collected(struct fanout *fanout) {
 /* What a partition is called by now: sessions live longer than topics. */
 static bool resolve(struct fetch *fetch, struct fetch_item *item, struct uuid *ret_topic_id) {
     const struct image *image = fetch->request->shard->image;
-    const struct fetch_want *want = item->want;
+    struct fetch_want *want = item->want;
     bool by_id = fetch->request->header.version >= 13;
     const struct image_topic *topic = by_id ? image_find_topic_id(image, want->topic_id) : image_find_topic(image, want->topic);
-    if (!topic && by_id)
+    if (topic && by_id && !want->known_as.ptr)
+        want->known_as = arena_slice(&fetch->request->arena, topic->name);
+    if (!topic && by_id && want->known_as.ptr) /* a session's: its topic is gone, or another one of that name */
+        item->out.error_code = image_find_partition(image_find_topic(image, want->known_as), want->index) ? KAFKA_INCONSISTENT_TOPIC_ID
+                                                                                                         : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (!topic && by_id)
         item->out.error_code = KAFKA_UNKNOWN_TOPIC_ID;
     else if (!image_find_partition(topic, want->index))
         item->out.error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -425,6 +446,10 @@ static void read_all(struct fetch *fetch) {
             fanout_add(&fetch->fanout, &item->base, topic_id, item->want->index);
         else
             item->out.aborted_transactions_count = 0;
+        if (item->out.error_code == KAFKA_INCONSISTENT_TOPIC_ID) { /* found while reading, in Kafka */
+            item->from_read = true;
+            item->out.aborted_transactions_count = -1;
+        }
     }
     fanout_run(&fetch->fanout);
 }
@@ -457,12 +482,63 @@ static void cut(struct fetch *fetch, struct fetch_item *item, bool *first) {
     item->want->has_records = true;
 }
 
-static void add_topic(struct fetch_response *response, const struct fetch_want *want, struct arena *arena, int room) {
-    struct fetch_response_fetchable_topic_response *topic = &response->responses[response->responses_count++];
-    fetch_response_fetchable_topic_response_init(topic);
-    topic->topic = want->topic;
-    topic->topic_id = want->topic_id;
-    topic->partitions = arena_array(arena, struct fetch_response_partition_data, room);
+/* What cannot be read at all is answered last. */
+static bool is_aside(const struct fetch_item *item) {
+    return !item->base.part && !item->from_read;
+}
+
+static bool same_topic(const struct fetch_item *a, const struct fetch_item *b) {
+    return slice_eq(a->want->topic, b->want->topic) && uuid_eq(a->want->topic_id, b->want->topic_id);
+}
+
+/* 0, 1, 2: when in the answer. */
+static int rank(const struct fetch_item *item) {
+    return !is_aside(item) ? 0 : item->out.error_code == KAFKA_UNKNOWN_TOPIC_ID ? 1 : 2;
+}
+
+/* In order of the wants, those that were set aside last; neighbours of a topic in one entry. */
+static void add_partitions(struct fetch *fetch, struct fetch_response *response) {
+    struct arena *arena = &fetch->request->arena;
+    struct fetch_item **order = arena_array(arena, struct fetch_item *, fetch->count + 1);
+    int count = 0;
+    for (int pass = 0; pass < 3; pass++)
+        for (int i = 0; i < fetch->count; i++)
+            if (fetch->items[i].want->include && rank(&fetch->items[i]) == pass)
+                order[count++] = &fetch->items[i];
+    response->responses = arena_array(arena, struct fetch_response_fetchable_topic_response, count + 1);
+    for (int from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && same_topic(order[from], order[to]); to++)
+            ;
+        struct fetch_response_fetchable_topic_response *topic = &response->responses[response->responses_count++];
+        fetch_response_fetchable_topic_response_init(topic);
+        topic->topic = order[from]->want->topic;
+        topic->topic_id = order[from]->want->topic_id;
+        topic->partitions = arena_array(arena, struct fetch_response_partition_data, to - from);
+        for (int i = from; i < to; i++)
+            topic->partitions[topic->partitions_count++] = order[i]->out;
+    }
+}
+
+/* Where the leaders are that consumers are sent to (KIP-951). */
+static void add_endpoints(const struct fetch *fetch, struct fetch_response *response) {
+    struct request *request = fetch->request;
+    if (request->header.version < 16 || fetch->message.replica_state.replica_id >= 0)
+        return;
+    for (int i = 0; i < fetch->count; i++) {
+        int32_t leader = fetch->items[i].out.current_leader.leader_id;
+        const struct image_broker *broker = leader >= 0 ? image_find_broker(request->shard->image, leader) : NULL;
+        const struct image_endpoint *endpoint = broker ? broker_endpoint(broker, request) : NULL;
+        bool there = !endpoint;
+        for (int k = 0; k < response->node_endpoints_count && !there; k++)
+            there = response->node_endpoints[k].node_id == leader;
+        if (there)
+            continue;
+        if (!response->node_endpoints)
+            response->node_endpoints = arena_array(&request->arena, struct fetch_response_node_endpoint, fetch->count);
+        response->node_endpoints[response->node_endpoints_count++] =
+            (struct fetch_response_node_endpoint){leader, arena_slice(&request->arena, endpoint->host), endpoint->port,
+                                                  broker->rack.ptr ? arena_slice(&request->arena, broker->rack) : SLICE_NULL};
+    }
 }
 
 static void answer(struct fetch *fetch) {
@@ -471,25 +547,9 @@ static void answer(struct fetch *fetch) {
     fetch_response_init(&response);
     response.error_code = fetch->context.error;
     response.session_id = fetch->context.session_id;
-    response.responses = arena_array(&request->arena, struct fetch_response_fetchable_topic_response, fetch->count + 1);
-    for (int pass = 0; pass < 2 && !response.error_code; pass++)
-        for (int i = 0; i < fetch->count; i++) {
-            struct fetch_item *item = &fetch->items[i];
-            bool aside = item->base.part == NULL; /* those go last */
-            if (aside != (pass == 1) || !item->want->include)
-                continue;
-            struct fetch_response_fetchable_topic_response *last =
-                response.responses_count ? &response.responses[response.responses_count - 1] : NULL;
-            if (!last || !slice_eq(last->topic, item->want->topic) || !uuid_eq(last->topic_id, item->want->topic_id)) {
-                int room = 0; /* those that follow in a row */
-                for (int k = i; k < fetch->count && slice_eq(fetch->items[k].want->topic, item->want->topic) &&
-                                uuid_eq(fetch->items[k].want->topic_id, item->want->topic_id); k++)
-                    room++;
-                add_topic(&response, item->want, &request->arena, room);
-                last = &response.responses[response.responses_count - 1];
-            }
-            last->partitions[last->partitions_count++] = item->out;
-        }
+    if (!response.error_code)
+        add_partitions(fetch, &response);
+    add_endpoints(fetch, &response);
     request_answer(request, fetch, &response);
 }
 
@@ -554,6 +614,33 @@ static void session_begin(struct shard_call *call) {
     shard_call_return(call);
 }
 
+/* Below version 13 every partition says it too. */
+static void fail_whole(struct fetch *fetch) {
+    struct request *request = fetch->request;
+    const struct fetch_request *message = &fetch->message;
+    struct fetch_response response;
+    fetch_response_init(&response);
+    response.error_code = KAFKA_UNKNOWN_SERVER_ERROR;
+    response.session_id = message->session_id;
+    response.responses = arena_array(&request->arena, struct fetch_response_fetchable_topic_response, message->topics_count + 1);
+    for (int t = 0; t < message->topics_count && request->header.version < 13; t++) {
+        struct fetch_response_fetchable_topic_response *topic = &response.responses[response.responses_count++];
+        fetch_response_fetchable_topic_response_init(topic);
+        topic->topic = message->topics[t].topic;
+        topic->partitions = arena_array(&request->arena, struct fetch_response_partition_data, message->topics[t].partitions_count + 1);
+        for (int p = 0; p < message->topics[t].partitions_count; p++) {
+            struct fetch_response_partition_data *out = &topic->partitions[topic->partitions_count++];
+            fetch_response_partition_data_init(out);
+            out->partition_index = message->topics[t].partitions[p].partition;
+            out->error_code = KAFKA_UNKNOWN_SERVER_ERROR;
+            out->high_watermark = -1;
+            out->aborted_transactions_count = 0;
+            out->records.bytes = SLICE_EMPTY;
+        }
+    }
+    request_answer(request, fetch, &response);
+}
+
 void handle_fetch(struct request *request) {
     struct fetch *fetch = arena_zalloc(&request->arena, sizeof *fetch);
     fetch->request = request;
@@ -568,9 +655,7 @@ void handle_fetch(struct request *request) {
     list_init(&fetch->parked.node);
     int owner = request->header.version < 7 ? shard->index : fetch_session_shard(shard, message->session_id, message->session_epoch);
     if (owner < 0 || message->isolation_level < 0 || message->isolation_level > 1) {
-        fetch->context.error = KAFKA_UNKNOWN_SERVER_ERROR;
-        fetch->context.session_id = message->session_id;
-        answer(fetch);
+        fail_whole(fetch);
         return;
     }
     fetch->session_call = (struct shard_call){.home = shard, .at = &shard->broker->shards[owner], .run = session_begin, .back = session_begun};
