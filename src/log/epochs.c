@@ -40,7 +40,7 @@ void epochs_end_offset(const struct epochs *epochs, int32_t epoch, int64_t log_e
                        int64_t *ret_end_offset) {
     *ret_epoch = -1;
     *ret_end_offset = -1;
-    if (epoch < 0 || !epochs->count || epoch > epochs_latest(epochs))
+    if (epoch == -1 || !epochs->count || epoch > epochs_latest(epochs))
         return;
     if (epoch == epochs_latest(epochs)) {
         *ret_epoch = epoch;

@@ -216,7 +216,9 @@ static void answer_quorum(struct shard_call *call) {
     const struct broker_config *config = request->shard->broker->config;
     struct describe_quorum_response response;
     describe_quorum_response_init(&response);
-    response.error_message = SLICE_NULL;
+    bool right = message->topics_count == 1 && slice_eq_str(message->topics[0].topic_name, "__cluster_metadata") &&
+                 message->topics[0].partitions_count == 1 && message->topics[0].partitions[0].partition_index == 0;
+    response.error_message = SLICE_EMPTY;
     response.topics_count = message->topics_count;
     response.topics = arena_array(&request->arena, struct describe_quorum_response_topic_data, message->topics_count + 1);
     for (int t = 0; t < message->topics_count; t++) {
@@ -227,9 +229,9 @@ static void answer_quorum(struct shard_call *call) {
         for (int p = 0; p < topic->partitions_count; p++) {
             struct describe_quorum_response_partition_data *out = &topic->partitions[p];
             describe_quorum_response_partition_data_init(out);
-            out->error_message = SLICE_NULL;
+            out->error_message = SLICE_EMPTY;
             out->partition_index = message->topics[t].partitions[p].partition_index;
-            if (slice_eq_str(topic->topic_name, "__cluster_metadata") && out->partition_index == 0) {
+            if (right) {
                 describe_voters(describe, out);
             } else {
                 out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
@@ -237,7 +239,7 @@ static void answer_quorum(struct shard_call *call) {
             }
         }
     }
-    if (request->header.version >= 2 && message->topics_count) {
+    if (request->header.version >= 2 && right) {
         struct describe_quorum_response_node *node = arena_zalloc(&request->arena, sizeof *node);
         struct describe_quorum_response_listener *listener = arena_zalloc(&request->arena, sizeof *listener);
         *listener = (struct describe_quorum_response_listener){config->controller_listener.name, slice_str(config->controller_listener.host),

@@ -68,6 +68,10 @@ void handle_init_producer_id(struct request *request) {
         answer(request, message.transactional_id.size ? KAFKA_COORDINATOR_NOT_AVAILABLE : KAFKA_INVALID_REQUEST, -1);
         return;
     }
+    if ((message.producer_id == -1) != (message.producer_epoch == -1)) {
+        answer(request, KAFKA_INVALID_REQUEST, -1);
+        return;
+    }
     if (shard->next_producer_id < shard->producer_ids_end) {
         answer(request, 0, shard->next_producer_id++);
         return;

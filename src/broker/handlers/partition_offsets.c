@@ -40,6 +40,12 @@ static int special_version(int64_t timestamp) {
     }
 }
 
+/* A client's idea of the leader epoch: -1 is none, what else is negative is an epoch that never was. */
+static enum err check_epoch(const struct partition *partition, int32_t epoch) {
+    enum err err = partition_check_epoch(partition, epoch);
+    return err || epoch >= -1 ? err : ERR_FENCED_LEADER_EPOCH;
+}
+
 static void found(struct log_time_search *search) {
     struct list_item *item = container_of(search, struct list_item, search);
     if (search->err)
@@ -55,7 +61,7 @@ static void found(struct log_time_search *search) {
 static void list_visit(struct fanout_item *base, struct partition *partition) {
     struct list_item *item = container_of(base, struct list_item, base);
     struct list_offsets *list = container_of(fanout_of(base), struct list_offsets, fanout);
-    enum err err = partition_check_epoch(partition, item->in->current_leader_epoch);
+    enum err err = check_epoch(partition, item->in->current_leader_epoch);
     if (err) {
         item->out->error_code = err_kafka_code(err);
         fanout_item_done(base);
@@ -95,6 +101,13 @@ static void list_done(struct fanout *fanout) {
     request_answer(fanout->request, list_offsets, &list->response);
 }
 
+static bool listed_before(const struct list_offsets_request_list_offsets_topic *topic, int p) {
+    for (int i = 0; i < p && topic->partitions_count < 10000; i++)
+        if (topic->partitions[i].partition_index == topic->partitions[p].partition_index)
+            return true;
+    return false;
+}
+
 static bool listed_twice(const struct list_offsets_request_list_offsets_topic *topic, int p) {
     for (int i = 0; i < topic->partitions_count && topic->partitions_count < 10000; i++)
         if (i != p && topic->partitions[i].partition_index == topic->partitions[p].partition_index)
@@ -115,10 +128,11 @@ void handle_list_offsets(struct request *request) {
         const struct list_offsets_request_list_offsets_topic *in = &message->topics[t];
         struct list_offsets_response_list_offsets_topic_response *out = &list->response.topics[t];
         out->name = in->name;
-        out->partitions_count = in->partitions_count;
         out->partitions = arena_array(&request->arena, struct list_offsets_response_list_offsets_partition_response, in->partitions_count);
         for (int p = 0; p < in->partitions_count; p++) {
-            struct list_offsets_response_list_offsets_partition_response *result = &out->partitions[p];
+            if (listed_before(in, p))
+                continue;
+            struct list_offsets_response_list_offsets_partition_response *result = &out->partitions[out->partitions_count++];
             struct uuid topic_id;
             int64_t timestamp = in->partitions[p].timestamp;
             list_offsets_response_list_offsets_partition_response_init(result);
@@ -157,10 +171,10 @@ struct epoch_end {
 
 static void epoch_visit(struct fanout_item *base, struct partition *partition) {
     struct epoch_item *item = container_of(base, struct epoch_item, base);
-    enum err err = partition_check_epoch(partition, item->in->current_leader_epoch);
+    enum err err = check_epoch(partition, item->in->current_leader_epoch);
     if (err)
         item->out->error_code = err_kafka_code(err);
-    else if (item->in->leader_epoch >= 0)
+    else if (item->in->leader_epoch != -1)
         epochs_end_offset(log_epochs(partition->log), item->in->leader_epoch, log_offsets(partition->log).end, &item->out->leader_epoch,
                           &item->out->end_offset);
     fanout_item_done(base);
@@ -248,6 +262,14 @@ static void delete_done(struct fanout *fanout) {
     request_answer(fanout->request, delete_records, &delete->response);
 }
 
+/* Of a partition that is named again the last offset counts. */
+static bool named_later(const struct delete_records_request_delete_records_topic *topic, int p) {
+    for (int i = p + 1; i < topic->partitions_count && topic->partitions_count < 10000; i++)
+        if (topic->partitions[i].partition_index == topic->partitions[p].partition_index)
+            return true;
+    return false;
+}
+
 void handle_delete_records(struct request *request) {
     struct delete_records *delete = arena_zalloc(&request->arena, sizeof *delete);
     delete->fanout = (struct fanout){.request = request, .visit = delete_visit, .done = delete_done};
@@ -261,10 +283,11 @@ void handle_delete_records(struct request *request) {
         const struct delete_records_request_delete_records_topic *in = &delete->message.topics[t];
         struct delete_records_response_delete_records_topic_result *out = &delete->response.topics[t];
         out->name = in->name;
-        out->partitions_count = in->partitions_count;
         out->partitions = arena_array(&request->arena, struct delete_records_response_delete_records_partition_result, in->partitions_count);
         for (int p = 0; p < in->partitions_count; p++) {
-            struct delete_records_response_delete_records_partition_result *result = &out->partitions[p];
+            if (named_later(in, p))
+                continue;
+            struct delete_records_response_delete_records_partition_result *result = &out->partitions[out->partitions_count++];
             struct uuid topic_id;
             result->partition_index = in->partitions[p].partition_index;
             result->low_watermark = -1;
@@ -346,6 +369,8 @@ void handle_describe_producers(struct request *request) {
             out->partitions[p].partition_index = in->partition_indexes[p];
             if (!find_topic_partition(request, in->name, in->partition_indexes[p], &topic_id)) {
                 out->partitions[p].error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+                if (!image_find_topic(request->shard->image, in->name))
+                    out->partitions[p].error_message = SLICE_LIT("This server does not host this topic-partition.");
                 continue;
             }
             struct producers_item *item = arena_zalloc(&request->arena, sizeof *item);
