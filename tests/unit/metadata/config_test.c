@@ -111,7 +111,7 @@ TEST(what_is_not_valid_is_refused_with_its_place_and_what_is_valid) {
         }
         double low, high;
         if (number && sscanf(def->valid, "[%lf,...", &low) == 1 && low > -1e15) {
-            char *below = mem_printf("%.0f", low - (low == -1 && strstr(def->valid, "or -1") ? 2 : 1)), *what = mem_printf("must be at least %.0f", low);
+            char *below = mem_printf("%.0f", low - (low == -1 && strstr(def->valid, "or -1") ? 2 : 1)), *what = strstr(def->valid, "] or ") ? mem_strdup("or equal to") : mem_printf("must be at least %.0f", low);
             if (!strstr(def->valid, "or -1") || strcmp(below, "-1") != 0)
                 expect_refused(def, below, what);
             ranges++;
@@ -120,7 +120,7 @@ TEST(what_is_not_valid_is_refused_with_its_place_and_what_is_valid) {
         }
         if (number && sscanf(def->valid, "[%lf,...,%lf]", &low, &high) == 2) {
             char *above = mem_printf("%.0f", high + 1);
-            expect_refused(def, above, "must be no more than");
+            expect_refused(def, above, strstr(def->valid, "] or ") ? "or equal to" : "must be no more than");
             mem_free(above);
         }
         bool choice = (def->valid[0] == '[' || strncmp(def->valid, "(case", 5) == 0) && !number && !strchr(def->valid, ':');
@@ -145,6 +145,7 @@ static const struct {
     const char *key, *file;
 } obeyed[] = {
     {"advertised.listeners", "src/metadata/config_listeners.c"},
+    {"telemetry.max.bytes", "src/broker/telemetry.c"},
     {"auto.create.topics.enable", "src/broker/handlers/metadata.c"},
     {"broker.id", "src/metadata/config.c"},
     {"broker.rack", "src/controller/registration.c"},
