@@ -608,12 +608,30 @@ static enum err begin_anew(struct load *load, int64_t base_offset) {
     return err;
 }
 
-/* Where a log without segments goes on: at its start, or at the batch of the journal that holds it. */
+static int64_t entry_end(const struct journal_entry *entry) {
+    int64_t end = entry->base_offset;
+    for (size_t at = 0; at < entry->bytes.size && !batch_check(slice_of(entry->bytes.ptr + at, entry->bytes.size - at));
+         at += batch_size(entry->bytes.ptr + at))
+        end = batch_last_offset(entry->bytes.ptr + at) + 1;
+    return end;
+}
+
+/* Where a log without segment files goes on. Retention takes written segments from the front, so that what the journal
+ * lacks in between is deleted: the log is what its entries hold without a gap up to the last one. */
 static int64_t journal_start(struct load *load, int64_t wanted_start) {
     const struct journal_entry *entries;
     int count = inventory_journal_entries(load->store->options.inventory, load->options.dir, load->options.topic_id,
                                           load->options.partition, &entries);
-    return count && !load->options.future && entries[0].base_offset < wanted_start ? entries[0].base_offset : wanted_start;
+    if (!count || load->options.future)
+        return wanted_start;
+    int64_t start = entries[0].base_offset, end = start;
+    for (int i = 0; i < count; i++) {
+        if (entries[i].base_offset > end)
+            start = entries[i].base_offset;
+        int64_t own_end = entry_end(&entries[i]);
+        end = own_end > end ? own_end : end;
+    }
+    return end > wanted_start ? start : wanted_start;
 }
 
 static enum err load_log(struct load *load) {
