@@ -134,15 +134,7 @@ static void step_start(struct log *log) {
     finish->store = log->store;
     finish->fs = log->store->fs;
     if (log->phase == LOG_DELETED) {
-        struct uuid random;
-        runtime_secure_random(shard_runtime(log->store->shard), &random, sizeof random);
-        char hex[33];
-        uuid_hex(random, hex);
-        /* Kafka caps the name at 255 bytes by cutting the topic's part. */
-        const char *slash = strrchr(log->path, '/');
-        const char *name = slash + 1;
-        int name_max = 255 - 33 - 7 - 1;
-        finish->new_path = mem_printf("%.*s/%.*s.%s-delete", (int)(slash - log->path), log->path, name_max, name, hex);
+        finish->new_path = log_dir_renamed(shard_runtime(log->store->shard), log->path, "delete");
         finish->delay_ms = log->delete_delay_ms;
         finish->work = (struct work){.run = delete_run, .done = delete_renamed};
     } else {

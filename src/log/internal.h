@@ -243,12 +243,21 @@ void segment_seal(struct segment *segment);
 /* ---- open.c, close.c ---- */
 void log_free(struct log *log);
 void log_close_step(struct log *log);
-/* Makes the directory of a log durable: its name, its partition.metadata and the names in it. Blocking. */
-enum err log_sync_names(struct fs *fs, const char *path) MUST_USE;
 /* Writes the leader-epoch-checkpoint. Blocking. */
 enum err log_write_epochs_file(struct fs *fs, const char *path, struct slice text) MUST_USE;
 /* Writes the .snapshot of the producer state at `offset`. Blocking. */
 enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) MUST_USE;
+
+/* ---- dir.c: blocking, on paths alone ---- */
+/* Makes the directory and its partition.metadata, unless they are there; a directory of another topic is set aside, or
+ * gives INCONSISTENT_TOPIC_ID. Nothing of it is durable before log_sync_names(). *ret_new: what was known of the partition
+ * is of another directory. */
+enum err log_make_dir(struct runtime *runtime, const char *path, struct uuid topic_id, bool set_aside, bool *ret_new) MUST_USE;
+/* Makes the directory durable: its name, its partition.metadata and the names in it. */
+enum err log_sync_names(struct fs *fs, const char *path) MUST_USE;
+enum err log_dir_set_aside(struct runtime *runtime, const char *path) MUST_USE;
+/* PATH.RANDOM-suffix; mem_free() it. */
+char *log_dir_renamed(struct runtime *runtime, const char *path, const char *suffix);
 
 /* ---- inventory.c ---- */
 struct journal_entry { /* of an earlier run's journal; bytes borrowed from the inventory */

@@ -67,6 +67,11 @@ void log_inventory_each(const struct log_inventory *inventory,
 int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);
 /* The same for a `-future` directory, with its name. */
 int log_inventory_find_future(const struct log_inventory *inventory, struct slice topic, int32_t partition, const char **ret_name);
+/* When all logs are open: marks the directories of partitions that are nobody's. */
+void log_inventory_find_strays(struct log_inventory *inventory, bool (*is_known)(void *arg, struct slice topic, int32_t partition),
+                               void *arg);
+/* Sets those aside, and removes the directories that were deleted before the last stop. Blocking. */
+void log_inventory_clean(const struct log_inventory *inventory);
 /* Removes a directory's journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
 enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) MUST_USE;
 

@@ -511,56 +511,6 @@ static enum err load_producers(struct load *load) {
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
-static enum err make_dir(struct load *load);
-
-/* The directory is of an earlier topic of the name, which was deleted just before a crash: as Kafka, it is kept as a stray. */
-static enum err set_aside(struct load *load) {
-    uint64_t random[2];
-    char hex[33];
-    runtime_secure_random(shard_runtime(load->store->shard), random, sizeof random);
-    uuid_hex((struct uuid){random[0], random[1]}, hex);
-    const char *slash = strrchr(load->path, '/');
-    char *aside = mem_printf("%.*s%.*s.%s-stray", (int)(slash + 1 - load->path), load->path, 255 - 33 - 6, slash + 1, hex);
-    enum err err = fs_rename(load->fs, load->path, aside);
-    if (!err)
-        trace_warn("log", "a directory of another topic is set aside", TRACE_STR("dir", load->path), TRACE_STR("as", aside));
-    mem_free(aside);
-    load->checkpoint = (struct inventory_checkpoint){-1, -1, -1}; /* of that topic */
-    return err ? err : make_dir(load);
-}
-
-static enum err make_dir(struct load *load) {
-    enum err err = fs_mkdir(load->fs, load->path);
-    if (err == ERR_EXISTS)
-        err = ERR_OK;
-    if (err)
-        return err;
-    char *path = mem_printf("%s/" PARTITION_METADATA, load->path);
-    uint8_t *bytes = NULL;
-    size_t size = 0;
-    err = fs_read_whole(load->fs, path, 65536, &bytes, &size);
-    struct uuid id;
-    bool torn = !err && partition_metadata_parse(slice_of(bytes, size), &id);
-    if (torn) /* it is flushed before the first segment is written: there was no data yet, or the journal has it */
-        trace_warn("log", "partition.metadata is unreadable and made anew", TRACE_STR("dir", load->path));
-    if (err == ERR_NOT_FOUND || torn) {
-        struct buf text = {0};
-        partition_metadata_format(load->options.topic_id, &text);
-        struct file *file;
-        err = fs_open(load->fs, path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);
-        if (!err) {
-            err = file_pwrite(file, text.ptr, text.size, 0);
-            file_unref(file);
-        }
-        buf_deinit(&text);
-    } else if (!err && !uuid_eq(id, load->options.topic_id)) {
-        err = load->options.created ? ERR_INCONSISTENT_TOPIC_ID : set_aside(load);
-    }
-    mem_free(bytes);
-    mem_free(path);
-    return err;
-}
-
 /* A crash came between the two renames at the end of a move: this is the second. */
 static enum err promote(struct load *load) {
     const char *dir = log_inventory_dir(load->store->options.inventory, load->options.dir)->path;
@@ -569,24 +519,6 @@ static enum err promote(struct load *load) {
     if (!err)
         err = fs_sync_dir(load->fs, dir);
     mem_free(from);
-    return err;
-}
-
-enum err log_sync_names(struct fs *fs, const char *path) {
-    struct file *file;
-    char *metadata = mem_printf("%s/" PARTITION_METADATA, path);
-    enum err err = fs_open(fs, metadata, FILE_READ, &file);
-    mem_free(metadata);
-    if (!err) {
-        err = file_sync(file);
-        file_unref(file);
-    }
-    if (!err)
-        err = fs_sync_dir(fs, path);
-    char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    if (!err)
-        err = fs_sync_dir(fs, parent);
-    mem_free(parent);
     return err;
 }
 
@@ -635,9 +567,13 @@ static int64_t journal_start(struct load *load, int64_t wanted_start) {
 }
 
 static enum err load_log(struct load *load) {
+    bool is_new = false;
     enum err err = load->options.promoted ? promote(load) : ERR_OK;
     if (!err)
-        err = make_dir(load);
+        err = log_make_dir(shard_runtime(load->store->shard), load->path, load->options.topic_id,
+                           !load->options.created, &is_new);
+    if (is_new)
+        load->checkpoint = (struct inventory_checkpoint){-1, -1, -1};
     if (!err)
         err = list_files(load);
     if (!err)

@@ -117,7 +117,7 @@ static void check_dir(struct world *world, const char *path, bool top) {
         violation(world, "%s cannot be listed", path);
     for (int i = 0; i < count; i++) {
         char *child = mem_printf("%s/%s", path, entries[i].name);
-        if (entries[i].is_dir && !ends_with(child, "-delete"))
+        if (entries[i].is_dir && !ends_with(child, "-delete") && !ends_with(child, "-stray"))
             check_dir(world, child, false);
         else if (ends_with(child, ".log") && !world->flips)
             check_segment(world, child);
