@@ -433,6 +433,15 @@ static enum err read_snapshot(struct load *load, int64_t offset) {
     return err;
 }
 
+/* A batch that was whole when its segment was written, and is no longer: it is said, and stays, so that consumers see its
+ * wrong CRC and offsets do not move. False: not even its length can be believed. */
+static bool skip_bad_batch(struct load *load, const struct loaded_segment *segment, struct segment_scan *scan, int64_t offset) {
+    trace_error("log", "bad batch in a segment", TRACE_STR("dir", load->path), TRACE_INT("segment", segment->base_offset),
+                TRACE_INT("position", scan->pos), TRACE_INT("offset", offset));
+    scan->pos += (int64_t)scan->bad_size;
+    return scan->bad_size;
+}
+
 static enum err replay_producers(struct load *load, int64_t from) {
     enum err err = ERR_OK;
     for (int i = 0; i < load->count && !err; i++) {
@@ -448,12 +457,18 @@ static enum err replay_producers(struct load *load, int64_t from) {
         struct segment_scan scan;
         segment_scan_init(&scan, file, 0, segment->size);
         int64_t last_aborted = segment->aborted.count ? segment->aborted.entries[segment->aborted.count - 1].last_offset : -1;
-        while (!(err = segment_scan_next(&scan))) {
+        for (int64_t next = segment->base_offset;; next = batch_last_offset(scan.batch) + 1) {
+            while ((err = segment_scan_next(&scan)) == ERR_CORRUPT && skip_bad_batch(load, segment, &scan, next))
+                ;
+            if (err)
+                break;
             struct aborted_txn aborted;
             if (batch_magic(scan.batch) == 2 && batch_last_offset(scan.batch) >= from &&
                 producers_append(&load->producers, scan.batch, &aborted) && aborted.last_offset > last_aborted)
                 txn_index_add(&segment->aborted, &aborted);
         }
+        if (err == ERR_CORRUPT || err == ERR_TRUNCATED)
+            err = ERR_NOT_FOUND; /* said; what comes behind it cannot be found */
         if (err == ERR_NOT_FOUND)
             err = ERR_OK;
         segment_scan_deinit(&scan);
