@@ -1,6 +1,6 @@
 /* The reader of clients' metrics on any bytes: no crash, strings inside the bytes or the arena. */
 #include "broker/otlp.h"
-#include "base/check.h"
+#include "tests/fuzz/fuzz.h"
 
 static volatile uint8_t sink;
 
@@ -20,7 +20,6 @@ static void see(void *arg, const struct otlp_sample *sample) {
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena = {0};
     int count = 0;
