@@ -53,6 +53,11 @@ static const struct command *find_sub(const struct command *command, const char 
 
 /* Both give CLI_USAGE. `command` NULL: a command of the program itself. */
 static int unknown(const struct command *command, const char *name) {
+    if (name[0] == '-') {
+        fprintf(stderr, "myelin: '%s' comes too early; options go behind the command: myelin %s%sCOMMAND %s ...\n", name,
+                command ? command->name : "", command ? " " : "", name);
+        return CLI_USAGE;
+    }
     int count = command ? command->sub_count : cli_command_count;
     const char **names = mem_alloc(sizeof *names * (size_t)(count + 1));
     for (int i = 0; i < count; i++)
