@@ -444,6 +444,20 @@ static enum err open_listeners(struct broker *broker, struct buf *error) {
     return ERR_OK;
 }
 
+/* A directory that lost its meta.properties is not a new one. */
+static bool holds_partitions(struct fs *fs, const char *dir) {
+    struct fs_entry *entries;
+    int count;
+    bool found = false;
+    if (fs_list(fs, dir, &entries, &count))
+        return false;
+    for (int i = 0; i < count; i++)
+        found = found || (entries[i].is_dir && entries[i].name[0] != '.' && strcmp(entries[i].name, "lost+found") != 0 &&
+                          strcmp(entries[i].name, "__cluster_metadata-0") != 0);
+    fs_list_free(entries, count);
+    return found;
+}
+
 static enum err prepare(struct broker *broker, struct buf *error) {
     struct broker_config *config = broker->config;
     struct buf unreadable = {0};
@@ -451,10 +465,16 @@ static enum err prepare(struct broker *broker, struct buf *error) {
     bool formatted = true;
     for (int i = 0; i < config->log_dir_count; i++) {
         struct meta_properties meta;
-        if (meta_properties_read(runtime_fs(broker->runtime), config->log_dirs[i], &meta, &unreadable) == ERR_NOT_FOUND)
+        if (meta_properties_read(runtime_fs(broker->runtime), config->log_dirs[i], &meta, &unreadable) == ERR_NOT_FOUND) {
             formatted = false;
+            if (config->embedded && holds_partitions(runtime_fs(broker->runtime), config->log_dirs[i]) && !err) {
+                buf_printf(error, "%s: has no meta.properties but is not empty; bring the file back, or name another directory",
+                           config->log_dirs[i]);
+                err = ERR_INVALID;
+            }
+        }
     }
-    if (config->embedded && !formatted) { /* none, or some: the last start did not get to the end of it */
+    if (!err && config->embedded && !formatted) { /* none, or some: the last start did not get to the end of it */
         struct storage_format format = {.standalone = true, .ignore_formatted = true};
         struct buf text = {0};
         err = storage_format(broker->runtime, config, &format, &text, error);
@@ -489,6 +509,10 @@ struct node *node_create(struct runtime *runtime, struct broker_config *config, 
     broker->config = config;
     broker->runtime = runtime;
     if (prepare(broker, ret_error)) {
+        for (int i = 0; i < config->listener_count; i++)
+            listener_close(broker->listeners[i].listener);
+        for (int i = 0; i < LOG_DIRS_MAX; i++)
+            file_unref(broker->locks[i]);
         mem_free(node);
         return NULL;
     }

@@ -63,6 +63,7 @@ struct segment {
     struct list lru;               /* of store->open_segments, when files are open */
     int pins;                      /* reads and writes that use it; freed at 0 when removed */
     bool removed;
+    bool damaged;                  /* a batch of its file has a wrong checksum: each read of it is checked */
 };
 
 struct tail_block {

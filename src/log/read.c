@@ -3,6 +3,7 @@
  * Where the index and the bytes are at hand (tail, page cache) the answer is given at once: tail blocks as memory,
  * older bytes as a range for sendfile. What may touch the device is done on a pool thread, into memory of the read. */
 #include "base/check.h"
+#include "base/trace.h"
 #include "log/internal.h"
 #include "log/scan.h"
 
@@ -144,7 +145,7 @@ static enum err read_now(struct log_read *read) {
     int64_t tail = tail_start(log, segment);
     int64_t file_size = (tail < pos + size ? tail : pos + size) - pos;
     if (file_size > 0) {
-        if (!segment->file || !range_is_cached(segment->file, pos, file_size))
+        if (!segment->file || segment->damaged || !range_is_cached(segment->file, pos, file_size))
             return ERR_AGAIN;
         segment_touch(segment);
         add_piece(read, (struct piece){.file = file_ref(segment->file), .pos = pos, .size = (size_t)file_size}, NULL);
@@ -167,6 +168,7 @@ struct slow_read {
     bool opened;
     int64_t offset, bound, bytes_max, start_pos, end;
     bool whole_first_batch;
+    bool damaged;
     size_t reserved; /* of the store's read_bytes, while it is under way */
     /* found */
     int64_t pos, first_batch_size;
@@ -199,6 +201,25 @@ static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset
     }
     segment_scan_deinit(&scan);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* What comes from the device is looked at once: nothing from a batch with a wrong checksum on is shown. */
+static enum err slow_verify(struct slow_read *slow) {
+    for (size_t at = 0; slow->size - at >= BATCH_HEADER_SIZE && batch_magic(slow->memory + at) == 2;) {
+        struct slice rest = slice_of(slow->memory + at, slow->size - at);
+        enum err err = batch_check(rest);
+        if (err == ERR_TRUNCATED)
+            break;
+        if (err) {
+            trace_error("log", "bad batch", TRACE_STR("file", slow->path), TRACE_INT("position", slow->pos + (int64_t)at),
+                        TRACE_INT("offset", batch_base_offset(rest.ptr)), TRACE_ERR(err));
+            slow->size = at;
+            slow->damaged = true;
+            return at ? ERR_OK : ERR_CORRUPT;
+        }
+        at += batch_size(rest.ptr);
+    }
+    return ERR_OK;
 }
 
 static enum err slow_work(struct slow_read *slow) {
@@ -237,7 +258,8 @@ static enum err slow_work(struct slow_read *slow) {
     slow->memory = mem_try_alloc((size_t)size);
     if (!slow->memory)
         return ERR_NO_MEMORY;
-    return file_pread(slow->file, slow->memory, (size_t)size, slow->pos, 0, &slow->size);
+    err = file_pread(slow->file, slow->memory, (size_t)size, slow->pos, 0, &slow->size);
+    return err ? err : slow_verify(slow);
 }
 
 static void slow_run(struct work *work) {
@@ -255,6 +277,7 @@ static void slow_done(struct shard *shard, struct work *work) {
     read->holds[0] = NULL;
     read->err = slow->err;
     log->store->read_bytes -= slow->reserved;
+    segment->damaged = segment->damaged || slow->damaged;
     if (slow->load_index && !slow->err && !segment->index_loaded && !segment->removed) {
         segment->index = slow->index;
         segment->index_loaded = true;
