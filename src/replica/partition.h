@@ -59,6 +59,10 @@ void partition_wait(struct partition *partition, struct partition_waiter *waiter
 /* Calls every waiter's wake(). */
 void partition_wake(struct partition *partition);
 
+/* Its log is on the way: partition_wake() tells when it is there, or why not. */
+static inline bool partition_is_opening(const struct partition *partition) {
+    return partition && !partition->log && !partition->deleting && partition->err == ERR_AGAIN;
+}
 /* OK: it is online and led here. Else NOT_LEADER, OFFLINE, NOT_FOUND; AGAIN (opening) is told as NOT_LEADER. */
 enum err partition_check_leader(const struct partition *partition) MUST_USE;
 /* The same, and the client's idea of the leader epoch (-1: none): FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */

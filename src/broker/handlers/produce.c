@@ -86,8 +86,14 @@ static void count_rejected(struct metrics *metrics, enum err err, size_t size) {
 
 static void append(struct fanout_item *base, struct partition *partition);
 
-static void unfrozen(struct partition_waiter *waiter, struct partition *partition) {
-    if (partition->frozen && !partition_check_leader(partition))
+/* Just created and still being opened, which is over sooner than the client would ask again; or at the last moment of a
+ * move. */
+static bool holds_appends(const struct partition *partition) {
+    return partition_is_opening(partition) || (partition && partition->frozen && !partition_check_leader(partition));
+}
+
+static void go_on(struct partition_waiter *waiter, struct partition *partition) {
+    if (holds_appends(partition))
         return;
     list_remove(&waiter->node);
     append(&container_of(waiter, struct item, waiter)->base, partition);
@@ -96,14 +102,14 @@ static void unfrozen(struct partition_waiter *waiter, struct partition *partitio
 static void append(struct fanout_item *base, struct partition *partition) {
     struct item *item = container_of(base, struct item, base);
     struct broker_shard *shard = fanout_shard(base);
+    if (holds_appends(partition)) {
+        item->waiter.wake = go_on;
+        partition_wait(partition, &item->waiter);
+        return;
+    }
     enum err err = partition_check_leader(partition);
     if (err) {
         fail(item, err_kafka_code(err));
-        return;
-    }
-    if (partition->frozen) {
-        item->waiter.wake = unfrozen;
-        partition_wait(partition, &item->waiter);
         return;
     }
     struct log_append_result result;
