@@ -351,6 +351,8 @@ static enum err start_quorum(struct node *node, struct broker_shard *shard) {
         .segment_ms = broker_config_int(config, "metadata.log.segment.ms"),
         .snapshot_bytes = broker_config_int(config, "metadata.log.max.record.bytes.between.snapshots"),
         .snapshot_interval_ms = broker_config_int(config, "metadata.log.max.snapshot.interval.ms"),
+        .retention_bytes = broker_config_int(config, "metadata.max.retention.bytes"),
+        .retention_ms = broker_config_int(config, "metadata.max.retention.ms"),
         .idle_interval_ms = broker_config_int(config, "metadata.max.idle.interval.ms"),
         .apply = apply,
         .caught_up = caught_up,

@@ -72,7 +72,6 @@ static const struct rule rules[] = {
     {"unstable.", "unstable versions are not served"},
     {"log.dir.failure", "a single node has no controller elsewhere to tell"},
     {"cordoned", "cordoned directories are not there yet"},
-    {"metadata.max.retention", "the metadata log is not cut yet"},
     {"early.start", "there is no authorizer to start early for"},
 };
 

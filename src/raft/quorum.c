@@ -370,14 +370,32 @@ static void idle(struct shard *shard, struct timer *timer) {
 struct snapshot_write {
     struct work work;
     struct quorum *quorum;
+    struct fs *fs; /* the quorum may be gone when the write ends */
     struct buf bytes;
-    char *path;
+    char *path, *dir;
+    int64_t log_bytes, retention_bytes, retention_ms, now_ms;
+    int64_t needed_from; /* the log is not needed below it; -1: as before */
     enum err err;
 };
 
 static void snapshot_run(struct work *work) {
     struct snapshot_write *write = container_of(work, struct snapshot_write, work);
-    write->err = fs_write_whole(write->quorum->fs, write->path, buf_slice(&write->bytes));
+    write->needed_from = -1;
+    write->err = fs_write_whole(write->fs, write->path, buf_slice(&write->bytes));
+    if (!write->err) /* what is older may go, now that there is a newer one */
+        write->err = snapshot_clean(write->fs, write->dir, write->log_bytes, write->retention_bytes, write->retention_ms, write->now_ms,
+                                    &write->needed_from);
+}
+
+/* Segments that lie wholly below the oldest snapshot go. */
+static void cut_log(struct quorum *quorum, int64_t needed_from) {
+    if (!quorum->log || needed_from < 0)
+        return;
+    enum err err = log_raise_start(quorum->log, needed_from);
+    if (err)
+        trace_error("raft", "the metadata log cannot be cut", TRACE_STR("dir", quorum->path), TRACE_ERR(err));
+    else
+        log_retain(quorum->log, quorum->raft.high_watermark);
 }
 
 static void snapshot_done(struct shard *shard, struct work *work) {
@@ -389,8 +407,11 @@ static void snapshot_done(struct shard *shard, struct work *work) {
         trace_error("raft", "no snapshot", TRACE_STR("file", write->path), TRACE_ERR(write->err));
     else
         trace_info("raft", "snapshot", TRACE_STR("file", write->path), TRACE_INT("bytes", write->bytes.size));
+    if (!write->err && !quorum->stopping)
+        cut_log(quorum, write->needed_from);
     buf_deinit(&write->bytes);
     mem_free(write->path);
+    mem_free(write->dir);
     mem_free(write);
 }
 
@@ -407,6 +428,12 @@ static void write_snapshot(struct quorum *quorum) {
                    buf_slice(&quorum->voters_value));
     quorum->options.write_image(add_record, &writer, quorum->options.arg);
     snapshot_end(&writer);
+    write->fs = quorum->fs;
+    write->dir = mem_strdup(quorum->path);
+    write->log_bytes = log_size(quorum->log);
+    write->retention_bytes = quorum->options.retention_bytes;
+    write->retention_ms = quorum->options.retention_ms;
+    write->now_ms = shard_wall_ms(quorum->shard);
     write->path = mem_printf("%s/%020lld-%010d.checkpoint", quorum->path, (long long)quorum->applied, (int)epoch);
     write->work = (struct work){.lane = quorum, .run = snapshot_run, .done = snapshot_done};
     quorum->snapshot_writing = true;

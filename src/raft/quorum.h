@@ -20,6 +20,7 @@ struct quorum_options {
     int32_t segment_bytes;
     int64_t segment_ms;
     int64_t snapshot_bytes, snapshot_interval_ms; /* metadata.log.max.record.bytes.between.snapshots and .interval.ms */
+    int64_t retention_bytes, retention_ms; /* metadata.max.retention: of log and snapshots; below 0: no limit */
     int64_t idle_interval_ms; /* metadata.max.idle.interval.ms; 0: no NoOpRecords */
     /* Committed records for a shard's image, on that shard: bytes are record batches of magic 2. */
     void (*apply)(struct shard *shard, struct slice batches, void *arg);

@@ -63,6 +63,71 @@ enum err snapshot_load(struct fs *fs, const char *path, struct snapshot *ret_sna
     return ERR_OK;
 }
 
+static bool parse_name(const char *name, int64_t *ret_offset, int32_t *ret_epoch) {
+    long long offset;
+    int epoch, end = 0;
+    if (sscanf(name, "%20lld-%10d.checkpoint%n", &offset, &epoch, &end) != 2 || !end || name[end])
+        return false;
+    *ret_offset = offset;
+    *ret_epoch = epoch;
+    return true;
+}
+
+struct snapshot_file {
+    char *path;
+    int64_t offset, size, mtime_ms;
+};
+
+static enum err list_snapshots(struct fs *fs, const char *dir, struct snapshot_file **ret_files, int *ret_count) {
+    struct fs_entry *entries;
+    int count, found = 0;
+    enum err err = fs_list(fs, dir, &entries, &count);
+    if (err)
+        return err;
+    struct snapshot_file *files = mem_alloc(sizeof *files * (size_t)(count + 1));
+    for (int i = 0; i < count && !err; i++) { /* names sort as their numbers */
+        struct snapshot_file *file = &files[found];
+        struct fs_stat stat;
+        int32_t epoch;
+        if (!parse_name(entries[i].name, &file->offset, &epoch))
+            continue;
+        file->path = mem_printf("%s/%s", dir, entries[i].name);
+        err = fs_stat(fs, file->path, &stat);
+        file->size = err ? 0 : stat.size;
+        file->mtime_ms = err ? 0 : stat.mtime_ms;
+        found++;
+    }
+    fs_list_free(entries, count);
+    *ret_files = files;
+    *ret_count = found;
+    return err;
+}
+
+enum err snapshot_clean(struct fs *fs, const char *dir, int64_t log_bytes, int64_t bytes_max, int64_t age_max_ms, int64_t now_ms,
+                        int64_t *ret_first) {
+    struct snapshot_file *files = NULL;
+    int count = 0, gone = 0;
+    enum err err = list_snapshots(fs, dir, &files, &count);
+    int64_t total = log_bytes;
+    for (int i = 0; i < count; i++)
+        total += files[i].size;
+    *ret_first = -1;
+    for (; gone + 1 < count && !err; gone++) {
+        bool much = bytes_max >= 0 && total > bytes_max, old = age_max_ms >= 0 && now_ms - files[gone].mtime_ms > age_max_ms;
+        if (!much && !old)
+            break;
+        err = fs_unlink(fs, files[gone].path);
+        total -= files[gone].size;
+        *ret_first = files[gone + 1].offset;
+    }
+    if (gone && !err)
+        err = fs_sync_dir(fs, dir);
+    for (int i = 0; i < count; i++)
+        mem_free(files[i].path);
+    mem_free(files);
+    return err;
+}
+
 enum err snapshot_load_newest(struct fs *fs, const char *dir, struct snapshot *ret_snapshot) {
     struct fs_entry *entries;
     int count;
@@ -71,8 +136,8 @@ enum err snapshot_load_newest(struct fs *fs, const char *dir, struct snapshot *r
         return err;
     err = ERR_NOT_FOUND;
     for (int i = count; i-- > 0 && err;) { /* names sort as their numbers */
-        long long offset;
-        int epoch, end = 0;
+        int64_t offset;
+        int32_t epoch;
         const char *name = entries[i].name;
         char *path = mem_printf("%s/%s", dir, name);
         size_t length = strlen(name);
@@ -80,7 +145,7 @@ enum err snapshot_load_newest(struct fs *fs, const char *dir, struct snapshot *r
             (length > 19 && strcmp(name + length - 19, ".checkpoint.deleted") == 0)) {
             if (fs_unlink(fs, path))
                 trace_warn("raft", "cannot remove", TRACE_STR("file", path));
-        } else if (sscanf(name, "%20lld-%10d.checkpoint%n", &offset, &epoch, &end) == 2 && end && !name[end]) {
+        } else if (parse_name(name, &offset, &epoch)) {
             err = snapshot_load(fs, path, ret_snapshot);
             if (err)
                 trace_error("raft", "snapshot is unreadable", TRACE_STR("file", path), TRACE_ERR(err));
