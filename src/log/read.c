@@ -114,6 +114,29 @@ static enum err make_contiguous(struct log_read *read) {
     return ERR_OK;
 }
 
+/* The first batch lies in more tail blocks than there are pieces: it is copied, for readers get it whole. */
+static enum err gather(struct log_read *read, size_t size) {
+    uint8_t *memory = mem_try_alloc(size);
+    if (!memory)
+        return ERR_NO_MEMORY;
+    size_t at = 0;
+    enum err err = ERR_OK;
+    if (read->pieces[0].file) {
+        err = file_pread(read->pieces[0].file, memory, read->pieces[0].size, read->pos, FILE_NOWAIT, &at);
+        if (!err && at != read->pieces[0].size)
+            err = ERR_AGAIN;
+    }
+    if (!err && !tail_copy(read->log, read->segment, read->pos + (int64_t)at, memory + at, size - at))
+        err = ERR_AGAIN;
+    if (err) {
+        mem_free(memory);
+        return err;
+    }
+    log_read_release(read);
+    take_memory(read, memory, size);
+    return ERR_OK;
+}
+
 /* AGAIN: something is not at hand. */
 static enum err read_now(struct log_read *read) {
     struct log *log = read->log;
@@ -151,6 +174,9 @@ static enum err read_now(struct log_read *read) {
         add_piece(read, (struct piece){.file = file_ref(segment->file), .pos = pos, .size = (size_t)file_size}, NULL);
     }
     add_tail(read, file_size > 0 ? tail : pos, pos + size);
+    int64_t least = size < batch ? size : batch;
+    if ((int64_t)read->size < least)
+        return gather(read, (size_t)least);
     return make_contiguous(read);
 }
 
