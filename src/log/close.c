@@ -15,7 +15,7 @@ struct finish {
     struct buf snapshot, epochs;
     char *new_path;
     int64_t delay_ms;
-    struct timer timer;
+    struct log_removal removal;
     enum err err;
 };
 
@@ -86,7 +86,8 @@ static void close_finished(struct shard *shard, struct work *work) {
     done(err, arg);
 }
 
-static void delete_later(struct shard *shard, struct timer *timer);
+static void delete_later(struct shard *shard, struct log_removal *removal);
+static void delete_never(struct log_removal *removal);
 
 static void delete_run(struct work *work) {
     struct finish *finish = container_of(work, struct finish, work);
@@ -94,6 +95,7 @@ static void delete_run(struct work *work) {
 }
 
 static void delete_renamed(struct shard *shard, struct work *work) {
+    (void)shard;
     struct finish *finish = container_of(work, struct finish, work);
     if (finish->err)
         trace_error("log", "cannot delete a log", TRACE_STR("dir", finish->log->path), TRACE_ERR(finish->err));
@@ -105,8 +107,9 @@ static void delete_renamed(struct shard *shard, struct work *work) {
         finish_free(finish);
         return;
     }
-    finish->timer.fire = delete_later;
-    timer_start(shard, &finish->timer, (uint64_t)finish->delay_ms * NS_PER_MS);
+    finish->removal.due = delete_later;
+    finish->removal.forget = delete_never;
+    log_removal_start(finish->store, &finish->removal, finish->delay_ms);
 }
 
 static void remove_run(struct work *work) {
@@ -122,8 +125,12 @@ static void removed(struct shard *shard, struct work *work) {
     finish_free(finish);
 }
 
-static void delete_later(struct shard *shard, struct timer *timer) {
-    struct finish *finish = container_of(timer, struct finish, timer);
+static void delete_never(struct log_removal *removal) {
+    finish_free(container_of(removal, struct finish, removal));
+}
+
+static void delete_later(struct shard *shard, struct log_removal *removal) {
+    struct finish *finish = container_of(removal, struct finish, removal);
     finish->work = (struct work){.run = remove_run, .done = removed};
     shard_offload(shard, &finish->work);
 }

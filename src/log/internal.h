@@ -136,6 +136,15 @@ struct log_slot {
 
 struct journal;
 
+/* Files with a name that says they go, and a timer. When the store ends first, the next start finds them by their names. */
+struct log_removal {
+    struct list node; /* of store->removals, while the timer runs */
+    struct timer timer;
+    void (*due)(struct shard *shard, struct log_removal *removal);
+    void (*forget)(struct log_removal *removal);
+};
+void log_removal_start(struct log_store *store, struct log_removal *removal, int64_t delay_ms);
+
 struct log_store {
     struct shard *shard;
     struct fs *fs;
@@ -153,6 +162,7 @@ struct log_store {
     struct list open_segments;     /* least recently used first */
     int open_segment_count;
     struct list dirty_logs, behind_logs, progress_logs;
+    struct list removals;          /* struct log_removal */
     int behind_writes;             /* in flight */
     struct turn_hook flush_hook, progress_hook;
     struct timer upkeep_timer;

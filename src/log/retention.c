@@ -7,7 +7,7 @@
 
 struct removal {
     struct work work;
-    struct timer timer;
+    struct log_removal later;
     struct fs *fs;
     struct log *log; /* NULL once the files are renamed */
     char *path;
@@ -60,15 +60,21 @@ static void removal_unlinked(struct shard *shard, struct work *work) {
     removal_free(removal);
 }
 
-static void removal_due(struct shard *shard, struct timer *timer) {
-    struct removal *removal = container_of(timer, struct removal, timer);
+static void removal_due(struct shard *shard, struct log_removal *later) {
+    struct removal *removal = container_of(later, struct removal, later);
     removal->work = (struct work){.run = removal_run, .done = removal_unlinked};
     shard_offload(shard, &removal->work);
 }
 
+static void removal_forgotten(struct log_removal *later) {
+    removal_free(container_of(later, struct removal, later));
+}
+
 static void removal_renamed(struct shard *shard, struct work *work) {
     struct removal *removal = container_of(work, struct removal, work);
+    (void)shard;
     struct log *log = removal->log;
+    struct log_store *store = log->store;
     int64_t delay_ms = log->settings.file_delete_delay_ms;
     if (removal->err == ERR_NO_SPACE) /* the files stay until the next start */
         trace_warn("log", "a segment cannot be deleted", TRACE_STR("dir", removal->path), TRACE_INT("segment", removal->base_offset),
@@ -78,8 +84,9 @@ static void removal_renamed(struct shard *shard, struct work *work) {
     log_work_done(log);
     removal->log = NULL;
     removal->renamed = true;
-    removal->timer.fire = removal_due;
-    timer_start(shard, &removal->timer, (uint64_t)delay_ms * NS_PER_MS);
+    removal->later.due = removal_due;
+    removal->later.forget = removal_forgotten;
+    log_removal_start(store, &removal->later, delay_ms);
 }
 
 static void remove_first(struct log *log) {

@@ -60,6 +60,7 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
     list_init(&store->dirty_logs);
     list_init(&store->behind_logs);
     list_init(&store->progress_logs);
+    list_init(&store->removals);
     store->flush_hook.run = flush_hook_run;
     store->progress_hook.run = progress_hook_run;
     store->upkeep_timer.fire = upkeep;
@@ -91,10 +92,36 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
     return ERR_OK;
 }
 
+/* ---- removals ------------------------------------------------------------------------------------------------------- */
+
+static void removal_due(struct shard *shard, struct timer *timer) {
+    struct log_removal *removal = container_of(timer, struct log_removal, timer);
+    list_remove(&removal->node);
+    removal->due(shard, removal);
+}
+
+void log_removal_start(struct log_store *store, struct log_removal *removal, int64_t delay_ms) {
+    list_push_back(&store->removals, &removal->node);
+    removal->timer.fire = removal_due;
+    timer_start(store->shard, &removal->timer, (uint64_t)delay_ms * NS_PER_MS);
+}
+
+static void forget_removals(struct log_store *store) {
+    struct list *node;
+    while ((node = list_pop_front(&store->removals))) {
+        struct log_removal *removal = container_of(node, struct log_removal, node);
+        timer_stop(store->shard, &removal->timer);
+        removal->forget(removal);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------------------- */
+
 void log_store_destroy(struct log_store *store) {
     if (!store)
         return;
     timer_stop(store->shard, &store->upkeep_timer);
+    forget_removals(store);
     for (int dir = 0; dir < store->dir_count; dir++)
         journal_destroy(store->dirs[dir].journal);
     compressor_destroy(store->compressor);
