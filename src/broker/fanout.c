@@ -15,13 +15,34 @@ static void drop_arena(void *arg) {
     arena_deinit(arg);
 }
 
+static bool is_opening(const struct partition *partition) {
+    return partition && !partition->log && !partition->deleting && partition->err == ERR_AGAIN;
+}
+
+static void changed(struct partition_waiter *waiter, struct partition *partition) {
+    struct fanout_item *item = container_of(waiter, struct fanout_item, waiter);
+    if (is_opening(partition))
+        return;
+    list_remove(&waiter->node);
+    item->part->fanout->visit(item, partition);
+}
+
+/* A partition that was created a moment ago: clients that were told of it need not be told to come again. */
+static void visit(struct fanout_item *item, struct partition *partition) {
+    if (!is_opening(partition)) {
+        item->part->fanout->visit(item, partition);
+        return;
+    }
+    item->waiter.wake = changed;
+    partition_wait(partition, &item->waiter);
+}
+
 static void visit_all(struct shard_call *call) {
     struct fanout_part *part = container_of(call, struct fanout_part, call);
-    struct fanout *fanout = part->fanout;
     part->left++; /* so that the part does not end before all were visited */
     for (struct fanout_item *item = part->first, *next; item; item = next) {
         next = item->next;
-        fanout->visit(item, partition_find(&call->at->partitions, item->topic_id, item->index));
+        visit(item, partition_find(&call->at->partitions, item->topic_id, item->index));
     }
     if (--part->left == 0)
         shard_call_return(call);

@@ -8,12 +8,13 @@ struct fanout_part;
 struct fanout_item { /* embedded in the handler's own; memory of the request's arena */
     struct uuid topic_id;
     int32_t index;
-    struct fanout_part *part; /* private, as is the next */
+    struct fanout_part *part; /* private, as are the next */
     struct fanout_item *next;
+    struct partition_waiter waiter;
 };
 struct fanout {
     struct request *request;
-    /* On the owner. partition is NULL when it is not hosted. Leads to fanout_item_done(), at once or later. */
+    /* On the owner, when a partition that was just created is open. It is NULL when it is not hosted. Leads to fanout_item_done(), at once or later. */
     void (*visit)(struct fanout_item *item, struct partition *partition);
     void (*done)(struct fanout *fanout); /* on the request's shard, when all items are done */
     struct fanout_part **parts;          /* private: one a shard, NULL where none is needed */

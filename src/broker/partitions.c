@@ -411,10 +411,12 @@ static void close_partition(struct partition *partition) {
     struct log *log = partition->log;
     partition->log = NULL;
     partition->err = ERR_OFFLINE;
-    if (log)
+    if (log) {
         log_close(log, log_closed, shard);
-    else
+    } else {
+        partition_wake(partition); /* who waited for it to open */
         log_closed(ERR_OK, shard);
+    }
 }
 
 void partitions_move_ended(struct partition *partition) {
