@@ -78,7 +78,8 @@ struct broker_shard {
     int in_work;           /* requests handed out, not answered */
     bool stopping;         /* no new connections or requests */
     bool open_failed[LOG_DIRS_MAX]; /* a log of the directory could not be opened: what the last run left of it must stay */
-    void (*on_drained)(struct broker_shard *shard); /* stopping, and in_work fell to 0 */
+    void (*on_drained)(struct broker_shard *shard); /* stopping, in_work fell to 0, and the connections are gone */
+    bool lingering; /* stopping, in_work fell to 0 */
     struct everywhere *step; /* of the stop, while the shard is at it; node.c */
     struct timer drain_timer;
 };

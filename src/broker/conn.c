@@ -12,6 +12,7 @@ enum {
     FREE_REQUESTS_MAX = 256,
     STALL_NS = 2 * (int)NS_PER_MS,
     HEADER_MAX = 65536, /* of a peer whose first header was good; a client id is at most half of it */
+    LINGER_NS = 1000 * (int)NS_PER_MS, /* for peers to close, when the node stops */
     LEAN_FIRST = 32,     /* requests in a row to one other shard before a connection moves there, */
     LEAN_LAST = 1 << 20, /* and twice as many for each move after the first, up to this */
 };
@@ -134,6 +135,18 @@ static void closed(struct shard *shard, void *user) {
     mem_free(conn);
 }
 
+void conn_check_drained(struct broker_shard *shard) {
+    if (shard->in_work || !shard->on_drained)
+        return;
+    if (list_is_empty(&shard->conns)) {
+        shard->on_drained(shard);
+    } else if (!shard->lingering) {
+        shard->lingering = true;
+        timer_stop(shard->shard, &shard->drain_timer);
+        timer_start(shard->shard, &shard->drain_timer, LINGER_NS);
+    }
+}
+
 void conn_close(struct conn *conn) {
     if (conn->closing)
         return;
@@ -141,19 +154,55 @@ void conn_close(struct conn *conn) {
     list_remove(&conn->node);
     list_remove(&conn->stalled);
     sock_close(conn->sock, closed);
+    conn_check_drained(conn->shard);
+}
+
+static void received(struct sock *sock, enum err err, size_t count);
+
+/* What comes now is read and dropped, until the peer has read its last answers and closes. Closing here at once would
+ * reset the connection whenever the peer has said more, and with it take away answers that it has not read: a producer
+ * would send again what is in the log, and only the last batch of each is known after the next start. */
+static void drop_input(struct conn *conn) {
+    conn->receiving = true;
+    sock_recv(conn->sock, conn->buffer, conn->buffer_size, received);
+}
+
+static void end(struct conn *conn) {
+    if (conn->ending || conn->closing)
+        return;
+    conn->ending = true;
+    sock_finish(conn->sock);
+    if (!conn->receiving)
+        drop_input(conn);
 }
 
 static void close_if_done(struct conn *conn) {
-    if (conn->close_when_answered && !conn->in_work && !conn->held && list_is_empty(&conn->requests) && list_is_empty(&conn->sending))
+    if (!conn->close_when_answered || conn->in_work || conn->held || !list_is_empty(&conn->requests) || !list_is_empty(&conn->sending))
+        return;
+    if (conn->shard->on_drained && !conn->peer_done)
+        end(conn);
+    else
         conn_close(conn);
 }
 
-void conn_close_all(struct broker_shard *shard) {
+void conn_end_all(struct broker_shard *shard) {
     list_each_safe(node, &shard->conns) {
         struct conn *conn = container_of(node, struct conn, node);
+        list_remove(&conn->stalled);
+        if (conn->held) { /* the peer asks again elsewhere */
+            shard->frames_bytes -= (int64_t)conn->held->frame_size;
+            shard->metrics->requests_held--;
+            request_free(shard, conn->held);
+            conn->held = NULL;
+        }
         conn->close_when_answered = true;
         close_if_done(conn);
     }
+}
+
+void conn_close_all(struct broker_shard *shard) {
+    list_each_safe(node, &shard->conns)
+        conn_close(container_of(node, struct conn, node));
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------------------- */
@@ -251,8 +300,8 @@ static void flush(struct turn_hook *hook) {
 void conn_answered(struct conn *conn, struct request *request) {
     struct broker_shard *shard = request->shard;
     shard->frames_bytes -= (int64_t)request->frame_size;
-    if (--shard->in_work == 0 && shard->on_drained)
-        shard->on_drained(shard);
+    shard->in_work--;
+    conn_check_drained(shard);
     if (!conn) { /* the connection is gone */
         metrics_sending(shard, request);
         request_free(shard, request);
@@ -478,10 +527,12 @@ static void moved(struct sock *sock) {
     conn->shard->frames_bytes += frame_bytes(conn);
     list_push_back(&conn->shard->conns, &conn->node);
     touch(conn);
-    if (conn->shard->stopping)
-        conn_close(conn);
-    else
+    if (conn->shard->stopping) {
+        conn->close_when_answered = true;
+        close_if_done(conn);
+    } else {
         advance(conn);
+    }
 }
 
 /* True: it is on its way, and no longer this shard's. */
@@ -502,8 +553,12 @@ static void received(struct sock *sock, enum err err, size_t count) {
     conn->receiving = false;
     if (conn->closing)
         return;
-    if (err) {
+    if (err || (conn->ending && !count)) {
         conn_close(conn);
+        return;
+    }
+    if (conn->ending) {
+        drop_input(conn);
         return;
     }
     if (!count) { /* it may still wait for answers */

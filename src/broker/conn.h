@@ -39,6 +39,7 @@ struct conn {
     bool direct;           /* the receive in work goes into the frame */
     size_t send_left;      /* when the idle time was last looked at */
     bool receiving, closing, close_when_answered, peer_done;
+    bool ending;           /* the node stops: all is sent, the peer is to close */
     int lean_shard, lean_count, lean_needed; /* its last lean_count requests went to lean_shard alone */
     bool moving;           /* to lean_shard: nothing more is read before */
     bool admitting, admitted, gone; /* see connections.h; gone: freed when the admission is answered */
@@ -64,7 +65,11 @@ void conn_close(struct conn *conn);
 void conn_answered(struct conn *conn, struct request *request);
 /* All partitions of a request of it belong to one shard; -1: to several. */
 void conn_note_owner(struct conn *conn, int shard);
-/* Closes those without a request in work, now and as soon as the last is answered. */
+/* The node stops: ends each connection as soon as its last request is answered. */
+void conn_end_all(struct broker_shard *shard);
+/* Calls on_drained() when nothing is in work any more and the peers have closed. */
+void conn_check_drained(struct broker_shard *shard);
+/* Closes those whose peers did not. */
 void conn_close_all(struct broker_shard *shard);
 void conn_start_timers(struct broker_shard *shard);
 void conn_free_requests(struct broker_shard *shard);

@@ -145,6 +145,7 @@ static void drained(struct node *node) {
 static void shard_drained(struct broker_shard *shard) {
     shard->on_drained = NULL;
     timer_stop(shard->shard, &shard->drain_timer);
+    conn_close_all(shard);
     everywhere_done(shard->step, ERR_OK);
 }
 static void drain_over(struct shard *shard, struct timer *timer) {
@@ -164,9 +165,9 @@ static void drain(struct everywhere *step, struct broker_shard *shard) {
         struct parked *parked = container_of(shard->parked.next, struct parked, node);
         parked->stop(parked);
     }
-    conn_close_all(shard);
-    if (--shard->in_work == 0)
-        shard_drained(shard);
+    conn_end_all(shard);
+    shard->in_work--;
+    conn_check_drained(shard);
 }
 
 static void begin_stop(struct node *node) {

@@ -233,6 +233,9 @@ size_t sock_send_left(const struct sock *sock);
 /* Hands a connection with nothing in work to another shard, where moved() runs in a later turn; until then nobody may
  * touch it. */
 void sock_move(struct sock *sock, struct shard *to, void (*moved)(struct sock *sock));
+/* The peer sees the end after all that was sent, and receives go on: who closes with bytes unread takes back what the
+ * peer has not read yet. Nothing is sent afterwards. */
+void sock_finish(struct sock *sock);
 /* Cancels what is in work (its done() runs with ERR_CANCELED), closes, frees. closed() comes last. */
 void sock_close(struct sock *sock, void (*closed)(struct shard *shard, void *user));
 /* An outgoing connection on this shard. On failure sock is NULL. */

@@ -199,6 +199,11 @@ void sock_move(struct sock *sock, struct shard *to, void (*moved)(struct sock *s
 
 /* --- close, and what is told in the next turn --- */
 
+void sock_finish(struct sock *sock) {
+    check(!sock->send_done && !sock->closing, "bytes are still to be sent");
+    shutdown(sock->fd, SHUT_WR); /* fails when the peer is gone: the receive tells */
+}
+
 void sock_close(struct sock *sock, void (*closed)(struct shard *shard, void *user)) {
     check(!sock->closing);
     sock->closing = true;

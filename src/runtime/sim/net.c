@@ -293,6 +293,12 @@ void sock_move(struct sock *sock, struct shard *to, void (*moved)(struct sock *s
 
 /* ---- close ---------------------------------------------------------------------------------------------------------- */
 
+void sock_finish(struct sock *sock) {
+    check(!sock->send_done && !sock->closing, "bytes are still to be sent");
+    if (sock->peer)
+        transmit(sock->peer, CHUNK_END, NULL, 0);
+}
+
 void sock_close(struct sock *sock, void (*closed)(struct shard *shard, void *user)) {
     check(!sock->closing, "a connection is closed twice");
     sock->closing = true;
