@@ -147,12 +147,20 @@ class Server:
             while True:
                 while at < len(self.lines):
                     if self.lines[at] is None:
-                        raise AssertionError("server ended; its last lines: " + " | ".join(filter(None, self.lines[-8:])))
+                        raise AssertionError("server ended; its last lines: " + self.last_words())
                     if re.search(pattern, self.lines[at]):
                         return self.lines[at]
                     at += 1
                 if not self._changed.wait(max(0, end - time.monotonic())) and time.monotonic() >= end:
-                    raise AssertionError(f"no log line with {pattern!r}; last lines: " + " | ".join(filter(None, self.lines[-8:])))
+                    raise AssertionError(f"no log line with {pattern!r}; last lines: " + self.last_words())
+
+    def last_words(self):
+        """The report of a sanitizer or a failed check when there is one, else the last lines."""
+        lines = [line for line in self.lines if line]
+        for i, line in enumerate(lines):
+            if re.search(r"ERROR: \w+Sanitizer|runtime error:|check failed", line):
+                return " | ".join(lines[i:i + 20])
+        return " | ".join(lines[-8:])
 
     @property
     def pid(self):
@@ -177,7 +185,7 @@ class Server:
         """Clean stop; the exit status must be 0 (143 for a JVM)."""
         self.process.terminate()
         code = self.process.wait(timeout_s)
-        expect(code in self.clean_codes, lambda: f"stopped with {code}: " + " | ".join(filter(None, self.lines[-8:])))
+        expect(code in self.clean_codes, lambda: f"stopped with {code}: " + self.last_words())
 
 
 class Myelin(Server):
@@ -324,7 +332,7 @@ class Kafka(Server):
 
     def _wait_ready(self):
         def answers():
-            expect(self.process.poll() is None, lambda: "Kafka ended: " + " | ".join(filter(None, self.lines[-8:])))
+            expect(self.process.poll() is None, lambda: "Kafka ended: " + self.last_words())
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return True
         eventually(answers, 60, "Kafka answers")
