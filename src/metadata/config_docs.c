@@ -28,7 +28,7 @@ static const struct {
     {"min.compaction.lag.ms", "How long a record stays uncompacted at least, in milliseconds."},
     {"min.insync.replicas", "How many replicas must be in sync for a produce with acks=all to be taken."},
     {"preallocate", "Whether a new segment's file gets its whole size at once."},
-    {"remote.copy.disable", "With tiered storage: whether copying to it is off."},
+    {"remote.log.copy.disable", "With tiered storage: whether copying to it is off."},
     {"remote.log.delete.on.disable", "With tiered storage: whether what is in it is deleted when it is turned off for the topic."},
     {"remote.storage.enable", "Whether the topic's segments go to tiered storage."},
     {"retention.bytes", "How large a partition may become before its oldest segments are deleted, in bytes; -1: no limit."},
