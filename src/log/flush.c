@@ -176,7 +176,7 @@ static void write_start_io(struct segment_write *write) {
                                  .ptr = block->memory + (from - block->pos),
                                  .size = (size_t)(to - from),
                                  .pos = from,
-                                 .dsync = write->store->options.journal_flush || write->behind,
+                                 .dsync = write->store->options.journal_flush || write->behind || log_always_flushes(write->log),
                                  .done = write_done};
     segment_touch(segment);
     write->started_ns = shard_now_ns(write->store->shard);
@@ -198,12 +198,10 @@ static void open_run(struct work *work) {
         if (!write->err && count < write->front_size)
             write->err = ERR_IO;
     }
-    if (!write->err && write->create) {
-        if (write->preallocate)
-            write->err = file_reserve(write->direct, 0, write->preallocate_bytes);
-        if (!write->err && !write->sync_names)
-            write->err = fs_sync_dir(fs, write->dir_path);
-    }
+    if (!write->err && write->preallocate)
+        write->err = file_reserve(write->direct, 0, write->preallocate_bytes);
+    if (!write->err && write->create && !write->sync_names)
+        write->err = fs_sync_dir(fs, write->dir_path);
     if (!write->err && write->sync_names)
         write->err = log_sync_names(fs, write->dir_path);
 }
@@ -256,7 +254,7 @@ static void write_next(struct log *log, bool behind) {
     write->dir_path = mem_strdup(log->path);
     write->create = !write->segment->exists;
     write->sync_names = !log->names_durable; /* who made the directory did not flush it: most stay empty */
-    write->preallocate = log->settings.preallocate;
+    write->preallocate = log->settings.preallocate && !write->segment->written;
     write->preallocate_bytes = log->settings.segment_bytes;
     write->segment->opening = true;
     write->open_work = (struct work){.lane = log, .run = open_run, .done = open_done};

@@ -125,6 +125,12 @@ struct log {
     int64_t delete_delay_ms;
 };
 
+/* flush.messages or flush.ms is set: its writes are flushed also where an answer means "written". That is at least as
+ * often as they ask for, and needs no count of what is not flushed yet. */
+static inline bool log_always_flushes(const struct log *log) {
+    return log->settings.flush_messages < INT64_MAX || log->settings.flush_ms < INT64_MAX;
+}
+
 static inline uint64_t log_pending_bytes(const struct log *log) { /* of [submitted_end, end) */
     return log->appended - log->submitted;
 }

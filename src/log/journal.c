@@ -50,6 +50,7 @@ struct journal {
     uint8_t *filling_memory, *flying_memory;
     size_t filling_size; /* header included */
     uint32_t filling_entries;
+    bool filling_flush;  /* a log of it wants its bytes flushed, whatever the store does */
     struct file_io io;
     uint64_t submitted_ns;
     struct work zero_work;
@@ -228,6 +229,7 @@ bool journal_add(struct journal *journal, struct log *log) {
     memset(p + JOURNAL_ENTRY_HEADER + size, 0, padded - JOURNAL_ENTRY_HEADER - size);
     journal->filling_size += padded;
     journal->filling_entries++;
+    journal->filling_flush |= log_always_flushes(log);
     group_note_log(journal->filling, log);
     return true;
 }
@@ -328,8 +330,9 @@ void journal_submit(struct journal *journal) {
                                    .ptr = memory,
                                    .size = (size_t)size,
                                    .pos = pos,
-                                   .dsync = journal->store->options.journal_flush,
+                                   .dsync = journal->store->options.journal_flush || journal->filling_flush,
                                    .done = journal_written};
+    journal->filling_flush = false;
     journal->submitted_ns = shard_now_ns(journal->store->shard);
     file_io_start(journal->store->shard, &journal->io);
 }
