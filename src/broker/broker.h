@@ -48,6 +48,7 @@ struct broker {
     struct connections *connections;
     struct telemetry *telemetry;
     int64_t broker_epoch;
+    int16_t kraft_version; /* of the quorum; set before the first client is served */
     struct node *node; /* start and stop (node.c) */
     /* Written by shard 0, read by anyone. */
     _Atomic bool ready, stopping;

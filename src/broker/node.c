@@ -199,6 +199,7 @@ static void serve(struct node *node) {
     struct broker *broker = &node->broker;
     if (node->stopping)
         return;
+    broker->kraft_version = quorum_raft(broker->quorum)->kraft_version;
     broker->ready = true;
     node->checkpoints = checkpoints_create(broker);
     for (int i = 0; i < broker->config->listener_count; i++) {

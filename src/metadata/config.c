@@ -504,7 +504,7 @@ void config_log_settings(const struct broker_config *config, const struct image 
     s->delete_policy = config_list_has(VALUE("cleanup.policy"), "delete");
     s->compact_policy = config_list_has(VALUE("cleanup.policy"), "compact");
     s->preallocate = config_bool(VALUE("preallocate"));
-    s->producer_id_expiration_ms = broker_config_int(config, "producer.id.expiration.ms");
+    s->producer_id_expiration_ms = config_int(config_broker_value(config, image, "producer.id.expiration.ms", &arena));
     s->validate.codec = codec_of(VALUE("compression.type"));
     s->validate.gzip_level = (int)INT("compression.gzip.level");
     s->validate.lz4_level = (int)INT("compression.lz4.level");

@@ -66,6 +66,10 @@ static void add_features(struct request *request, struct api_versions_response *
             response->finalized_features[response->finalized_features_count++] =
                 (struct api_versions_response_finalized_feature_key){image->features[i].name, image->features[i].level,
                                                                      image->features[i].level};
+    int16_t kraft = request->shard->broker->kraft_version; /* a control record's: not in the image */
+    if (kraft > 0)
+        response->finalized_features[response->finalized_features_count++] =
+            (struct api_versions_response_finalized_feature_key){SLICE_LIT(FEATURE_KRAFT_VERSION), kraft, kraft};
     response->finalized_features_epoch = image->offset;
 }
 

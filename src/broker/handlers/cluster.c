@@ -205,7 +205,7 @@ static void describe_voters(const struct describe_quorum *describe, struct descr
     out->current_voters_count = raft->voter_count;
     for (int i = 0; i < raft->voter_count; i++)
         out->current_voters[i] = (struct describe_quorum_response_replica_state){
-            raft->voters[i].id, raft->kraft_version ? raft->voters[i].directory : UUID_ZERO, raft->high_watermark, describe->now_ms,
+            raft->voters[i].id, raft->kraft_version && describe->request->header.version >= 2 ? raft->voters[i].directory : UUID_ZERO, raft->high_watermark, describe->now_ms,
             describe->now_ms};
 }
 
