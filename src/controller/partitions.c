@@ -173,22 +173,22 @@ static void grow(struct decision *decision, const grown *request, bool validate_
         refuse(result, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
         return;
     }
-    int have = (int)topic->partition_count, more = request->count - have;
-    int factor = topic->partitions[0].replica_count;
-    if (more <= 0) {
+    int have = (int)topic->partition_count, factor = topic->partitions[0].replica_count;
+    if (request->count <= have) {
         refuse(result, KAFKA_INVALID_PARTITIONS,
-               more == 0 ? arena_printf(decision->arena, "Topic already has %d partition(s).", have)
+               request->count == have ? arena_printf(decision->arena, "Topic already has %d partition(s).", have)
                          : arena_printf(decision->arena, "The topic %.*s currently has %d partition(s); %d would not be an increase.",
                                         SLICE_FMT(request->name), have, (int)request->count));
         return;
     }
+    int more = request->count - have;
     if (request->assignments_count >= 0 && request->assignments_count != more) {
         refuse(result, KAFKA_INVALID_REPLICA_ASSIGNMENT,
                arena_printf(decision->arena, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
                             more, (int)request->assignments_count));
         return;
     }
-    if (more + decision->count > DECISION_RECORDS_MAX) {
+    if (more > DECISION_RECORDS_MAX - decision->count) {
         refuse(result, KAFKA_UNKNOWN_SERVER_ERROR, NULL);
         return;
     }
