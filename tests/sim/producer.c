@@ -230,6 +230,21 @@ static bool part_answered(struct producer *producer, struct flight *flight, stru
     return !producer->idempotent && world_chance(producer->world, 2); /* given up: it may be there or not */
 }
 
+/* A topic that was named twice may come back as one. */
+static const struct produce_response_partition_produce_response *find_answer(const struct produce_response *response,
+                                                                              const struct ledger *partition) {
+    for (int t = 0; t < response->responses_count; t++) {
+        const struct produce_response_topic_produce_response *topic = &response->responses[t];
+        if (!slice_eq_str(topic->name, partition->topic->name) &&
+            (uuid_is_zero(topic->topic_id) || !uuid_eq(topic->topic_id, partition->topic->id)))
+            continue;
+        for (int p = 0; p < topic->partition_responses_count; p++)
+            if (topic->partition_responses[p].index == partition->index)
+                return &topic->partition_responses[p];
+    }
+    return NULL;
+}
+
 static void produce_answered(struct producer *producer, int32_t correlation, int version, struct decoder *body) {
     struct flight *flight = NULL;
     list_each(node, &producer->flights) {
@@ -242,15 +257,14 @@ static void produce_answered(struct producer *producer, int32_t correlation, int
         violation(producer->world, "a Produce answer that cannot be read");
     check(flight, "an answer to no request");
     flight->sent = false;
-    int at = 0;
     bool settled = true;
     for (int i = 0; i < flight->part_count; i++) {
         struct part *part = &flight->parts[i];
         if (part->done)
             continue;
-        if (at >= response.responses_count || response.responses[at].partition_responses_count != 1)
+        const struct produce_response_partition_produce_response *answer = find_answer(&response, part->partition);
+        if (!answer)
             violation(producer->world, "a Produce answer lacks a partition");
-        const struct produce_response_partition_produce_response *answer = &response.responses[at++].partition_responses[0];
         part->done = part_answered(producer, flight, part, answer->error_code, answer->base_offset);
         settled &= part->done;
     }
