@@ -302,7 +302,9 @@ static void flush_log(struct log *log) {
     if (sync_write)
         return; /* its end asks again */
     int64_t pending = (int64_t)log_pending_bytes(log);
-    bool direct = pending >= DIRECT_MIN || !journal || pending > log_last_segment(log)->size;
+    const struct segment *last = log_last_segment(log);
+    /* A batch that a write behind has brought to the segment in part may have left the tail in part. */
+    bool direct = pending >= DIRECT_MIN || !journal || pending > last->size || tail_start(log, last) > last->size - pending;
     if (log->renaming) {
         if (journal && journal_add(journal, log))
             mark_submitted(log);

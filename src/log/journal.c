@@ -215,6 +215,8 @@ bool journal_add(struct journal *journal, struct log *log) {
     /* Pending bytes that straddle a roll go straight to the segments. */
     if (journal->failed || (int64_t)size > segment->size || padded > GROUP_MAX - JOURNAL_HEADER)
         return false;
+    if (tail_start(log, segment) > segment->size - (int64_t)size)
+        return false; /* the segment has a part of it already */
     if (!journal->filling)
         group_start(journal);
     if (journal->filling_size + padded > GROUP_MAX)
