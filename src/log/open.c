@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
+#include "log/recall.h"
 #include "log/leftovers.h"
 #include "log/scan.h"
 
@@ -433,6 +434,40 @@ static enum err read_snapshot(struct load *load, int64_t offset) {
     return err;
 }
 
+/* Position in the segment from which at least RECALL_BYTES lie before its end. */
+static enum err recall_start(struct load *load, const struct loaded_segment *segment, int64_t *ret_pos) {
+    *ret_pos = 0;
+    if (segment->size <= RECALL_BYTES)
+        return ERR_OK;
+    struct segment_index read = {0};
+    const struct segment_index *index = &segment->index;
+    if (!segment->index_loaded) {
+        enum err err = segment_read_index_files(load->fs, load->path, segment->base_offset, segment->size, &read);
+        if (err)
+            return err;
+        index = &read;
+    }
+    for (uint32_t i = 0; i < index->count && index->entries[i].pos <= segment->size - RECALL_BYTES; i++)
+        *ret_pos = index->entries[i].pos;
+    mem_free(read.entries);
+    mem_free(read.times);
+    return ERR_OK;
+}
+
+/* The producers are those of the snapshot at `offset`. */
+static void recall_batches(struct load *load, int64_t offset) {
+    int at = load->count - 1;
+    while (at >= 0 && load->segments[at].base_offset >= offset)
+        at--;
+    struct file *file;
+    int64_t pos;
+    if (!load->producers.map.count || at < 0 || recall_start(load, &load->segments[at], &pos) ||
+        open_segment_file(load, load->segments[at].base_offset, FILE_READ, &file))
+        return;
+    producers_recall_from(&load->producers, file, pos, load->segments[at].size, offset);
+    file_unref(file);
+}
+
 /* A batch that was whole when its segment was written, and is no longer: it is said, and stays, so that consumers see its
  * wrong CRC and offsets do not move. False: not even its length can be believed. */
 static bool skip_bad_batch(struct load *load, const struct loaded_segment *segment, struct segment_scan *scan, int64_t offset) {
@@ -510,6 +545,7 @@ static enum err load_producers(struct load *load) {
             continue;
         }
         from = offset;
+        recall_batches(load, from);
         for (int old = 0; old < i; old++) /* older ones serve only where a segment begins */
             if (!is_segment_base(load, load->snapshots[old])) {
                 enum err err = unlink_offset(load, load->snapshots[old], ".snapshot");

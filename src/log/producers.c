@@ -148,6 +148,17 @@ bool producers_append(struct producers *producers, const uint8_t *batch, struct 
     return false;
 }
 
+void producers_recall(struct producers *producers, int64_t id, int16_t epoch, const struct producer_batch *batch) {
+    struct producer *producer = producer_find(producers, id);
+    if (!producer || producer->epoch != epoch || !producer->batch_count || producer->batch_count == PRODUCER_BATCHES)
+        return;
+    const struct producer_batch *oldest = &producer->batches[0];
+    if (batch->last_offset >= oldest->last_offset || sequence_add(batch->last_sequence, 1) != oldest->first_sequence)
+        return;
+    memmove(producer->batches + 1, producer->batches, sizeof *producer->batches * (size_t)producer->batch_count++);
+    producer->batches[0] = *batch;
+}
+
 int64_t producers_first_unstable(const struct producers *producers, int64_t high_watermark) {
     for (int i = 0; i < producers->txn_count; i++)
         if (producers->txns[i].last_offset < 0 || producers->txns[i].last_offset >= high_watermark)

@@ -54,6 +54,9 @@ struct aborted_txn {
 /* Notes a batch that has its offsets. True when it was the marker that aborts a transaction: *ret_aborted goes into the
  * transaction index. */
 bool producers_append(struct producers *producers, const uint8_t *batch, struct aborted_txn *ret_aborted);
+/* A snapshot has only the last batch of each producer. Told of the batches before it, the newest first, they are known
+ * again as duplicates. */
+void producers_recall(struct producers *producers, int64_t id, int16_t epoch, const struct producer_batch *batch);
 /* First offset of the earliest transaction that readers of committed data must wait for; -1: none. */
 int64_t producers_first_unstable(const struct producers *producers, int64_t high_watermark);
 /* Forgets transactions whose markers lie below the high watermark. */
