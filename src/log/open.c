@@ -456,16 +456,19 @@ static enum err recall_start(struct load *load, const struct loaded_segment *seg
 
 /* The producers are those of the snapshot at `offset`. */
 static void recall_batches(struct load *load, int64_t offset) {
-    int at = load->count - 1;
-    while (at >= 0 && load->segments[at].base_offset >= offset)
-        at--;
-    struct file *file;
-    int64_t pos;
-    if (!load->producers.map.count || at < 0 || recall_start(load, &load->segments[at], &pos) ||
-        open_segment_file(load, load->segments[at].base_offset, FILE_READ, &file))
-        return;
-    producers_recall_from(&load->producers, file, pos, load->segments[at].size, offset);
-    file_unref(file);
+    int64_t left = RECALL_BYTES;
+    for (int at = load->count - 1; at >= 0 && left > 0 && load->producers.map.count; at--) {
+        const struct loaded_segment *segment = &load->segments[at];
+        struct file *file;
+        int64_t pos;
+        if (segment->base_offset >= offset || !segment->size)
+            continue;
+        if (recall_start(load, segment, &pos) || open_segment_file(load, segment->base_offset, FILE_READ, &file))
+            return;
+        producers_recall_from(&load->producers, file, pos, segment->size, offset);
+        file_unref(file);
+        left -= segment->size + FILE_DIRECT_ALIGN; /* however many and small they are, it ends */
+    }
 }
 
 /* A batch that was whole when its segment was written, and is no longer: it is said, and stays, so that consumers see its
