@@ -176,7 +176,7 @@ static void write_start_io(struct segment_write *write) {
                                  .ptr = block->memory + (from - block->pos),
                                  .size = (size_t)(to - from),
                                  .pos = from,
-                                 .dsync = write->store->options.journal_flush || write->behind || log_always_flushes(write->log),
+                                 .dsync = true, /* `written` means on the device, whatever an answer means */
                                  .done = write_done};
     segment_touch(segment);
     write->started_ns = shard_now_ns(write->store->shard);

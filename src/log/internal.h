@@ -97,6 +97,7 @@ struct log {
 
     int64_t start, durable_end, end;
     int64_t written_end;           /* the segment files have everything below it, on the device */
+    int64_t flushed_end;           /* so has the journal, with what the segments have, as far as it was told to flush */
     int64_t submitted_end;         /* below: on its way to the device, or there */
     uint64_t appended, submitted;  /* bytes up to end and submitted_end, since it was opened */
     int64_t durable_pos;           /* in segments that hold durable_end: the byte after the last durable batch */
@@ -124,12 +125,6 @@ struct log {
     bool names_durable;            /* its directory and partition.metadata are on the device, and the segments that exist */
     int64_t delete_delay_ms;
 };
-
-/* flush.messages or flush.ms is set: its writes are flushed also where an answer means "written". That is at least as
- * often as they ask for, and needs no count of what is not flushed yet. */
-static inline bool log_always_flushes(const struct log *log) {
-    return log->settings.flush_messages < INT64_MAX || log->settings.flush_ms < INT64_MAX;
-}
 
 static inline uint64_t log_pending_bytes(const struct log *log) { /* of [submitted_end, end) */
     return log->appended - log->submitted;

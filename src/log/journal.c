@@ -31,6 +31,7 @@ struct group {
     uint64_t number;
     int64_t pos, size; /* in the ring, padded */
     int count, capacity, satisfied; /* logs[0..satisfied) need it no more */
+    bool flush; /* it is on the device when it is written */
     struct group_log *logs;
 };
 
@@ -50,7 +51,6 @@ struct journal {
     uint8_t *filling_memory, *flying_memory;
     size_t filling_size; /* header included */
     uint32_t filling_entries;
-    bool filling_flush;  /* a log of it wants its bytes flushed, whatever the store does */
     struct file_io io;
     uint64_t submitted_ns;
     struct work zero_work;
@@ -190,8 +190,15 @@ static void group_start(struct journal *journal) {
     if (!journal->filling_memory)
         journal->filling_memory = mem_alloc_aligned(FILE_DIRECT_ALIGN, GROUP_MAX);
     journal->filling = mem_new(struct group);
+    journal->filling->flush = journal->store->options.journal_flush;
     journal->filling_size = JOURNAL_HEADER;
     journal->filling_entries = 0;
+}
+
+/* flush.messages, where an answer means "written". A device that takes one flushed write has taken all before it. */
+static bool flush_is_due(const struct log *log) {
+    int64_t flushed = log->flushed_end > log->written_end ? log->flushed_end : log->written_end;
+    return log->end - flushed >= log->settings.flush_messages;
 }
 
 static void group_note_log(struct group *group, struct log *log) {
@@ -231,8 +238,8 @@ bool journal_add(struct journal *journal, struct log *log) {
     memset(p + JOURNAL_ENTRY_HEADER + size, 0, padded - JOURNAL_ENTRY_HEADER - size);
     journal->filling_size += padded;
     journal->filling_entries++;
-    journal->filling_flush |= log_always_flushes(log);
     group_note_log(journal->filling, log);
+    journal->filling->flush |= flush_is_due(log);
     return true;
 }
 
@@ -280,10 +287,14 @@ static void journal_written(struct shard *shard, struct file_io *io) {
     metrics->journal_bytes += (uint64_t)group->size;
     metrics->journal_entries += (uint64_t)group->count;
     histogram_add(&metrics->group_bytes, (uint64_t)group->size);
-    metrics->flushes++;
-    histogram_add(&metrics->flush_us, (shard_now_ns(shard) - journal->submitted_ns) / 1000);
+    if (group->flush) {
+        metrics->flushes++;
+        histogram_add(&metrics->flush_us, (shard_now_ns(shard) - journal->submitted_ns) / 1000);
+    }
     for (int i = 0; i < group->count; i++) {
         struct log *log = slot_log(journal->store, &group->logs[i]);
+        if (log && group->flush)
+            log->flushed_end = group->logs[i].end_offset;
         if (log)
             flush_journal_done(log, group->logs[i].end_offset, entry_segment(log, group->logs[i].segment_base),
                                group->logs[i].end_pos);
@@ -332,9 +343,8 @@ void journal_submit(struct journal *journal) {
                                    .ptr = memory,
                                    .size = (size_t)size,
                                    .pos = pos,
-                                   .dsync = journal->store->options.journal_flush || journal->filling_flush,
+                                   .dsync = group->flush,
                                    .done = journal_written};
-    journal->filling_flush = false;
     journal->submitted_ns = shard_now_ns(journal->store->shard);
     file_io_start(journal->store->shard, &journal->io);
 }

@@ -98,7 +98,7 @@ bool log_store_dir_is_offline(const struct log_store *store, int dir);
 struct log_metrics {
     uint64_t journal_groups, journal_entries, journal_bytes; /* written, padding included */
     uint64_t segment_writes, segment_bytes;                  /* those behind the journal included */
-    uint64_t flushes;          /* writes that answers waited for: groups, and what went straight to a segment */
+    uint64_t flushes;          /* flushed writes that answers waited for: groups, and what went straight to a segment */
     struct histogram flush_us; /* of those */
     struct histogram group_bytes;
 };

@@ -34,7 +34,8 @@ static void upkeep(struct shard *shard, struct timer *timer) {
         struct log *log = container_of(node, struct log, behind);
         if (store->behind_writes >= BEHIND_WRITES_MAX)
             break;
-        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ms >= BEHIND_AGE_MS)
+        int64_t age_max = log->settings.flush_ms < BEHIND_AGE_MS ? log->settings.flush_ms : BEHIND_AGE_MS;
+        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ms >= age_max)
             flush_behind(log);
     }
     for (int i = 0; i < store->slot_count; i++) {
