@@ -77,7 +77,7 @@ struct change {
 
 static bool refuse(struct change *change, int16_t code, const char *text) {
     change->error = code;
-    change->message = slice_str(text);
+    change->message = decision_text(text);
     return false;
 }
 

@@ -73,6 +73,13 @@ void decision_add(struct decision *decision, struct slice record);
         decision_add((decision), buf_slice(&record_buf_));                                           \
         buf_deinit(&record_buf_);                                                                    \
     } while (0)
+/* A text for an answer, which cannot carry more: what was sent may be repeated in it. */
+static inline struct slice decision_text(const char *text) {
+    struct slice s = slice_str(text);
+    if (s.size > INT16_MAX)
+        s.size = INT16_MAX;
+    return s;
+}
 /* For topic ids. */
 void decision_random(struct decision *decision, void *bytes, size_t size);
 /* Takes back what was added since `count`. */

@@ -62,7 +62,7 @@ static const struct image_topic *find_collision(const struct image *image, struc
 
 static void refuse(created *result, int16_t code, const char *text) {
     result->error_code = code;
-    result->error_message = slice_str(text);
+    result->error_message = decision_text(text);
 }
 
 static bool name_is_fine(struct decision *decision, const creatable *topic, created *result) {

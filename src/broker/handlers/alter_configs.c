@@ -21,7 +21,7 @@ static void refuse(struct alteration *alteration, int16_t code, const char *text
     if (alteration->error)
         return;
     alteration->error = code;
-    alteration->message = slice_str(text);
+    alteration->message = decision_text(text);
 }
 
 /* ---- settings of this broker ------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ static const char *generic_message(int16_t code) {
 
 static void refuse(described *out, int16_t code, const char *text) {
     out->error_code = code;
-    out->error_message = slice_str(text);
+    out->error_message = decision_text(text);
 }
 
 static bool is_wanted(const wanted *resource, const char *name) {
