@@ -70,7 +70,7 @@ static enum err check_log(const struct broker_config *config, struct buf *error)
     if (in_ms(config, "log.roll.jitter.ms", NULL, "log.roll.jitter.hours", &key) < 0)
         return config_refuse(config, key, error, "log.roll.jitter.ms must be greater than or equal to 0");
     int64_t retention = in_ms(config, "log.retention.ms", "log.retention.minutes", "log.retention.hours", &key);
-    if (retention < 1 && retention != -1)
+    if (retention == 0) /* whatever is negative is unlimited */
         return config_refuse(config, key, error, "log.retention.ms must be unlimited (-1) or, greater than or equal to 1");
     int64_t threads = broker_config_int(config, "log.cleaner.threads");
     if (threads && broker_config_int(config, "log.cleaner.dedupe.buffer.size") / threads <= 1024 * 1024)

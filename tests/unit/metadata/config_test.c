@@ -176,6 +176,8 @@ static const struct {
     {"metadata.log.segment.bytes", "src/broker/node.c"},
     {"metadata.log.segment.ms", "src/broker/node.c"},
     {"metadata.max.idle.interval.ms", "src/broker/node.c"},
+    {"metadata.max.retention.bytes", "src/broker/node.c"},
+    {"metadata.max.retention.ms", "src/broker/node.c"},
     {"node.id", "src/metadata/config.c"},
     {"num.partitions", "src/controller/topics.c"},
     {"process.roles", "src/metadata/config.c"},
@@ -231,6 +233,16 @@ TEST(every_key_is_obeyed_or_has_a_reason_not_to_be) {
         EXPECT(config_find(broker_config_defs, broker_config_def_count, slice_str(obeyed[i].key)));
 }
 
+/* The other way round: what is said to have no effect is not read in any of the files that read keys. */
+TEST(what_has_no_effect_is_read_nowhere) {
+    for (int i = 0; i < broker_config_def_count; i++)
+        for (int k = 0; config_no_effect(broker_config_defs[i].name) && k < COUNT_OF(obeyed); k++) {
+            bool names_only = strncmp(obeyed[k].file, "src/metadata/config", 19) == 0; /* checks and defaults */
+            if (!names_only && file_names(obeyed[k].file, broker_config_defs[i].name))
+                TEST_FAIL("%s is read in %s", broker_config_defs[i].name, obeyed[k].file);
+        }
+}
+
 TEST(each_key_without_effect_is_named_in_one_warning_line) {
     for (int i = 0; i < broker_config_def_count; i++) {
         const struct config_def *def = &broker_config_defs[i];
@@ -276,7 +288,7 @@ TEST(kafkas_checks_across_keys_are_made) {
         {"controller.quorum.voters=1@a:1,2@b:2\n", "this node alone"},
         {"controller.quorum.voters=1-a\n", "id@host:port"},
         {"controller.quorum.bootstrap.servers=somewhere\n", "host:port"},
-        {"log.retention.ms=-2\n", "must be unlimited (-1)"},
+        {"log.retention.ms=0\n", "must be unlimited (-1)"},
         {"log.retention.hours=0\n", "must be unlimited (-1)"},
         {"log.roll.ms=0\n", "must be greater than or equal to 1"},
         {"log.dirs=/a,/b,/a\n", "named twice"},
