@@ -56,7 +56,7 @@ final class ConfigTests {
         ConfigEntry retention = config.get("retention.ms");
         Suite.expectEqual(retention.value() + " " + retention.source() + " " + retention.type() + " " + retention.isDefault(),
             "1000000 DYNAMIC_TOPIC_CONFIG LONG false", "retention.ms");
-        Suite.expectEqual(synonyms(retention), List.of("DYNAMIC_TOPIC_CONFIG retention.ms=1000000", "DEFAULT_CONFIG log.retention.hours=168"), "synonyms");
+        Suite.expectEqual(synonyms(retention), List.of("DYNAMIC_TOPIC_CONFIG retention.ms=1000000"), "synonyms");
         ConfigEntry bytes = config.get("segment.bytes");
         Suite.expectEqual(bytes.value() + " " + bytes.source() + " " + bytes.type() + " " + bytes.isDefault(), "1073741824 DEFAULT_CONFIG INT true", "segment.bytes");
         Suite.expectEqual(config.get("cleanup.policy").type() + " " + config.get("cleanup.policy").value(), "LIST compact,delete", "cleanup.policy");
