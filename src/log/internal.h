@@ -116,6 +116,7 @@ struct log {
     struct producers producers;
     struct epochs epochs;
     bool epochs_dirty;             /* differ from the file */
+    int32_t epoch_appended;        /* of the last batch of this run; -1: none */
     int reads;                     /* in work off the loop */
     void (*close_done)(enum err err, void *arg);
     void *close_arg;

@@ -43,7 +43,11 @@ int64_t log_size(const struct log *log) {
 }
 
 int64_t log_recovery_point(const struct log *log) {
-    return log->written_end > log->recovery_point ? log->written_end : log->recovery_point;
+    int64_t point = log->written_end > log->recovery_point ? log->written_end : log->recovery_point;
+    /* Recovery believes the files of segments below it, and a rolled one has its indexes only when it is sealed. */
+    for (int i = log->segment_count - 2; i >= 0 && !log->segments[i]->sealed; i--)
+        point = log->segments[i]->base_offset < point ? log->segments[i]->base_offset : point;
+    return point;
 }
 
 int log_dir_index(const struct log *log) {
@@ -190,8 +194,12 @@ void log_roll(struct log *log) {
 
 /* The tail takes the batch; indexes, epochs and producers learn of it. */
 static void take_batch(struct log *log, const uint8_t *batch, size_t size) {
-    if (epochs_assign(&log->epochs, batch_leader_epoch(batch), batch_base_offset(batch)))
+    int32_t epoch = batch_leader_epoch(batch);
+    epochs_assign(&log->epochs, epoch, batch_base_offset(batch));
+    if (epoch != log->epoch_appended) { /* who leads may have assigned it before, without a record to keep it for */
+        log->epoch_appended = epoch;
         log->epochs_dirty = true;
+    }
     struct segment *segment = log_last_segment(log);
     segment_note_batch(segment, batch, segment->size);
     struct aborted_txn aborted;

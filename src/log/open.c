@@ -701,6 +701,7 @@ static struct log *make_log(struct load *load) {
     log->epochs = load->epochs;
     log->names_durable = load->names_durable;
     log->epochs_dirty = load->epochs_dirty;
+    log->epoch_appended = -1;
     list_init(&log->blocks);
     list_init(&log->dirty);
     list_init(&log->behind);
