@@ -509,6 +509,8 @@ static void advance(struct conn *conn) {
 /* ---- moving ------------------------------------------------------------------------------------------------------------------- */
 
 void conn_note_owner(struct conn *conn, int shard) {
+    if (conn->moving)
+        return; /* it goes where it was told to */
     if (shard != conn->lean_shard) {
         conn->lean_shard = shard;
         conn->lean_count = 0;
