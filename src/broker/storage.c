@@ -197,9 +197,18 @@ static enum err choose_levels(const struct storage_format *format, struct levels
     return check_dependencies(format, levels, error);
 }
 
+/* metadata.version goes first, the others by name, as Kafka writes them. */
 static void add_levels(struct snapshot_writer *writer, const struct levels *levels) {
     struct buf framed = {0};
+    int order[FEATURES_MAX];
     for (int i = 0; i < levels->count; i++) {
+        int at = i;
+        for (; at > 1 && strcmp(levels->names[order[at - 1]], levels->names[i]) > 0; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    for (int n = 0; n < levels->count; n++) {
+        int i = order[n];
         if (!levels->levels[i] || strcmp(levels->names[i], FEATURE_KRAFT_VERSION) == 0)
             continue;
         struct feature_level_record record;
