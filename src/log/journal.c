@@ -15,7 +15,7 @@
 enum {
     GROUP_MAX = 2 << 20,            /* bytes of one group */
     RING_DEFAULT = 128 << 20,
-    RING_READY_FIRST = 2 << 20,     /* zeroed before the first group; the rest is zeroed while we run */
+    RING_READY_FIRST = 2 << 20,     /* zeroed before the first group; more is zeroed when a quarter is in use */
     ZERO_STEP = 4 << 20,
 };
 
@@ -54,7 +54,6 @@ struct journal {
     struct file_io io;
     uint64_t submitted_ns;
     struct work zero_work;
-    uint8_t *zeros;
     enum err zero_err;
     bool zeroing, failed;
     void (*idle)(void *arg); /* the store stops */
@@ -68,11 +67,13 @@ static int64_t align_up(int64_t x) {
 /* Zeroing ahead turns later writes into plain overwrites: an extent that was only reserved would cost the file
  * system's own journal a commit on each flushed write. */
 static enum err zero_range(struct journal *journal, int64_t from, int64_t to) {
+    int64_t step = to - from < ZERO_STEP ? to - from : ZERO_STEP;
+    uint8_t *zeros = mem_alloc_aligned(FILE_DIRECT_ALIGN, (size_t)step);
+    memset(zeros, 0, (size_t)step);
     enum err err = ERR_OK;
-    for (int64_t pos = from; pos < to && !err; pos += ZERO_STEP) {
-        int64_t size = to - pos < ZERO_STEP ? to - pos : ZERO_STEP;
-        err = file_pwrite(journal->file, journal->zeros, (size_t)size, pos);
-    }
+    for (int64_t pos = from; pos < to && !err; pos += step)
+        err = file_pwrite(journal->file, zeros, (size_t)(to - pos < step ? to - pos : step), pos);
+    mem_free(zeros);
     return err ? err : file_sync(journal->file);
 }
 
@@ -82,8 +83,12 @@ static void zero_run(struct work *work) {
 }
 
 static void journal_check_idle(struct journal *journal);
+static int64_t ring_used(const struct journal *journal);
 
-static void zero_more(struct journal *journal) {
+/* The ring grows with its use: a node at rest neither waits for 128 MiB of zeros nor wears a device with them. */
+static void grow_ring(struct journal *journal) {
+    if (journal->zeroing || journal->ring_ready == journal->ring_size || ring_used(journal) * 4 < journal->ring_ready)
+        return;
     int64_t to = journal->ring_ready + ZERO_STEP * 2;
     journal->zero_to = to < journal->ring_size ? to : journal->ring_size;
     journal->zeroing = true;
@@ -101,12 +106,7 @@ static void zero_done(struct shard *shard, struct work *work) {
     } else {
         journal->ring_ready = journal->zero_to;
     }
-    if (journal->ring_ready < journal->ring_size) {
-        zero_more(journal);
-    } else {
-        mem_free(journal->zeros);
-        journal->zeros = NULL;
-    }
+    grow_ring(journal);
     journal_submit(journal);
     journal_check_idle(journal);
 }
@@ -122,8 +122,6 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
     journal->path = mem_printf("%s/" JOURNAL_PREFIX "%d-%016llx", log_inventory_dir(store->options.inventory, dir)->path,
                                shard_index(store->shard), (unsigned long long)random);
     journal->ring_size = align_up(store->options.journal_bytes ? store->options.journal_bytes : RING_DEFAULT);
-    journal->zeros = mem_alloc_aligned(FILE_DIRECT_ALIGN, ZERO_STEP);
-    memset(journal->zeros, 0, ZERO_STEP);
     journal->zero_work = (struct work){.lane = journal, .run = zero_run, .done = zero_done};
     enum err err = fs_open(store->fs, journal->path, FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DIRECT,
                            &journal->file);
@@ -139,9 +137,6 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
             (void)!fs_unlink(store->fs, journal->path);
         journal_destroy(journal);
         return err;
-    }
-    if (journal->ring_ready < journal->ring_size) {
-        zero_more(journal);
     }
     *ret_journal = journal;
     return ERR_OK;
@@ -162,7 +157,6 @@ void journal_destroy(struct journal *journal) {
     file_unref(journal->file);
     mem_free(journal->filling_memory);
     mem_free(journal->flying_memory);
-    mem_free(journal->zeros);
     mem_free(journal->path);
     mem_free(journal);
 }
@@ -309,6 +303,7 @@ void journal_submit(struct journal *journal) {
     struct group *group = journal->filling;
     if (!group || journal->flying || journal->failed)
         return;
+    grow_ring(journal);
     int64_t size = align_up((int64_t)journal->filling_size);
     int64_t pos = ring_place(journal, size);
     if (pos < 0) {

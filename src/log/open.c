@@ -169,14 +169,21 @@ static enum err recover_segment(struct load *load, struct loaded_segment *segmen
         return err;
     int64_t size;
     err = file_size(file, &size);
-    struct segment_scan scan;
-    segment_scan_init(&scan, file, 0, err ? 0 : size);
     mem_free(segment->index.entries);
     mem_free(segment->index.times);
     segment->index = (struct segment_index){0};
     segment->max_timestamp = segment->max_timestamp_offset = segment->first_timestamp = -1;
     segment->end_offset = segment->base_offset;
     segment->bytes_since_index = 0;
+    segment->index_loaded = true;
+    segment->sealed = false;
+    *ret_cut = false;
+    if (err || !size) { /* of an idle partition, and there may be 100,000: nothing to read or to flush */
+        file_unref(file);
+        return err;
+    }
+    struct segment_scan scan;
+    segment_scan_init(&scan, file, 0, size);
     while (!err && !(err = segment_scan_next(&scan))) {
         if (batch_base_offset(scan.batch) < segment->end_offset) {
             err = ERR_CORRUPT;
@@ -185,7 +192,6 @@ static enum err recover_segment(struct load *load, struct loaded_segment *segmen
         note_batch(load, segment, scan.batch, scan.batch_pos, scan.batch_size);
         segment->size = scan.pos;
     }
-    *ret_cut = false;
     if (err == ERR_NOT_FOUND) {
         err = ERR_OK;
     } else if (err == ERR_CORRUPT || err == ERR_TRUNCATED) {
@@ -207,8 +213,6 @@ static enum err recover_segment(struct load *load, struct loaded_segment *segmen
         err = file_sync(file);
     segment_scan_deinit(&scan);
     file_unref(file);
-    segment->index_loaded = true;
-    segment->sealed = false;
     return err;
 }
 
