@@ -2,7 +2,7 @@
  *
  * A seed has lives: the node starts on what the last life left, serves, and ends by kill -9, by loss of power or by a clean
  * stop. Meanwhile the disk fills up and gets room again, is slow, bits flip in what is on it, connections break, clocks
- * jump. When the lives are over the faults are too: everybody must get on by himself, everything that was promised
+ * jump, an operation of the disk fails. When the lives are over the faults are too: everybody must get on by himself, everything that was promised
  * is read, the node stops cleanly, its directories are looked at, and it starts once more and is read once more. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "tests/sim/sim_test.h"
 
 enum {
-    LIFE_MAX_S = 15,
+    LIFE_MAX_S = 9,
     STOP_MAX_S = 300,
     CALM_MAX_S = 400,
     CAPACITY = 1 << 30,
@@ -57,12 +57,13 @@ static struct broker_config *make_config(struct world *world) {
     /* Smaller than users may have them, so that rings wrap and tails fill in the short time. */
     config->journal_bytes = (2 << 20) + (int64_t)world_random(world, 2 << 20);
     config->tail_bytes = (1 << 20) + (int64_t)world_random(world, 6 << 20);
+    config->journal_flush = !world->relaxed;
     return config;
 }
 
 static void kill_node(struct world *world, bool power) {
     sim_node_kill(world->broker);
-    if (power)
+    if (power && !world->relaxed)
         sim_disk_lose_power(world->disk);
     world->broker = NULL;
     world->node = NULL; /* and all it had, with the process */
@@ -155,6 +156,7 @@ static void end_faults(struct world *world) {
     sim_disk_set_capacity(world->disk, CAPACITY);
     sim_disk_set_slowness(world->disk, 1);
     sim_disk_die_after(world->disk, 0);
+    sim_disk_fail_after(world->disk, 0, ERR_OK);
 }
 
 static void finish_node(struct world *world) {
@@ -177,6 +179,10 @@ static void node_has_stopped(struct world *world, bool asked, bool full) {
     bool ready = node_broker(world->node)->ready;
     if (asked && ready && !full) {
         finish_node(world);
+        if (world_chance(world, 3)) {
+            event(world, "power is lost after a clean stop");
+            sim_disk_lose_power(world->disk);
+        }
     } else {
         node_destroy(world->node);
         runtime_destroy(world->broker);
@@ -217,7 +223,7 @@ static void flip_bit(struct world *world) {
 }
 
 struct faults { /* of one life */
-    uint64_t full_from, full_to, slow_from, slow_to, flip_at, reset_at, clock_at, die_at;
+    uint64_t full_from, full_to, slow_from, slow_to, flip_at, reset_at, clock_at, die_at, break_at;
 };
 
 static uint64_t sometime(struct world *world, uint64_t from, uint64_t length, uint32_t one_in) {
@@ -233,6 +239,7 @@ static void choose_faults(struct world *world, uint64_t from, uint64_t length, s
     faults->reset_at = sometime(world, from, length, 2);
     faults->clock_at = sometime(world, from, length, 6);
     faults->die_at = sometime(world, from, length, 2);
+    faults->break_at = sometime(world, from, length, 12);
 }
 
 static uint64_t next_fault(const struct faults *faults) {
@@ -243,6 +250,7 @@ static uint64_t next_fault(const struct faults *faults) {
     return next;
 }
 
+/* *full: from now on the node may stop by itself, or not cleanly. */
 static void do_faults(struct world *world, struct faults *faults, bool *full) {
     uint64_t now = sim_now_ns(world->sim);
     if (now >= faults->full_from) {
@@ -281,6 +289,12 @@ static void do_faults(struct world *world, struct faults *faults, bool *full) {
         if (world->broker)
             sim_node_set_clock(world->broker, (int64_t)world_random(world, 120000) - 60000);
     }
+    if (now >= faults->break_at) { /* its directory goes offline until the next start */
+        faults->break_at = UINT64_MAX;
+        event(world, "the disk fails an operation");
+        sim_disk_fail_after(world->disk, 1 + world_random(world, 20), ERR_IO);
+        *full = world->broken = true;
+    }
     if (now >= faults->die_at) { /* in the middle of what the disk does */
         faults->die_at = UINT64_MAX;
         sim_disk_die_after(world->disk, 1 + world_random(world, world_chance(world, 2) ? 10 : 400));
@@ -301,8 +315,8 @@ static void stop_node(struct world *world, bool full) {
     node_has_stopped(world, true, full);
 }
 
-/* One life, from start to end. */
-static void live(struct world *world) {
+/* One life, from start to end. The last one may go over into the calm. */
+static void live(struct world *world, bool last) {
     uint64_t from = sim_now_ns(world->sim), length = 1 + world_random(world, LIFE_MAX_S * NS_PER_S);
     struct faults faults;
     bool full = false;
@@ -324,6 +338,11 @@ static void live(struct world *world) {
         do_faults(world, &faults, &full);
     }
     uint64_t how = world_random(world, 10);
+    if (last && how < 4 && world->broker && !sim_disk_is_dead(world->disk) && !world->broken) {
+        end_faults(world);
+        return;
+    }
+    world->broken = false;
     if (world->broker && !sim_disk_is_dead(world->disk) && how < 2) {
         stop_node(world, full);
     } else if (world->broker) {
@@ -430,6 +449,7 @@ struct world *world_create(uint64_t seed, bool verbose) {
     network->delay_max_ns = NS_PER_MS / 10 * (1 + world_random(world, 50));
     network->window_max = (size_t)1 << (12 + world_random(world, 8));
     network->chunk_max = (size_t)1 << (8 + world_random(world, 10));
+    world->relaxed = world_chance(world, 8);
     world->dir_count = 1 + (int)world_random(world, 2);
     snprintf(world->dirs, sizeof world->dirs, "%s", world->dir_count == 1 ? "/data/a" : "/data/a,/data/b");
     world->clients = sim_node_create(world->sim, NULL, CLIENT_HOST, 1);
@@ -446,8 +466,8 @@ struct world *world_create(uint64_t seed, bool verbose) {
 }
 
 void world_run(struct world *world) {
-    int lives = 1 + (int)world_random(world, 6);
+    int lives = 1 + (int)world_random(world, 5);
     for (int i = 0; i < lives; i++)
-        live(world);
+        live(world, i + 1 == lives);
     calm_down(world);
 }

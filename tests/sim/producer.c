@@ -301,7 +301,7 @@ static void connected(struct client *client) {
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
 struct producer *producer_create(struct world *world, int id) {
-    static const uint64_t thinks_ms[] = {2, 20, 20, 200, 1000};
+    static const uint64_t thinks_ms[] = {5, 20, 50, 200, 1000};
     struct producer *producer = mem_new(struct producer);
     producer->world = world;
     producer->id = (uint32_t)id;

@@ -150,6 +150,8 @@ struct world {
     int consumer_count;
     struct admin *admin;
     struct compressor *compressor;
+    bool relaxed;         /* answers mean "written": only kill -9, no loss of power */
+    bool broken;          /* the disk failed an operation in this life: a directory is offline until the next */
     bool calm;            /* no more faults: what fails now does not recover by itself */
     int lives, flips;
     uint64_t acknowledged, shown; /* records */
