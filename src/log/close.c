@@ -81,6 +81,8 @@ static void close_finished(struct shard *shard, struct work *work) {
         trace_error("log", "cannot close a log cleanly", TRACE_STR("dir", log->path), TRACE_ERR(finish->err));
     if (err && log->store->dirs[log->dir].state == ERR_OK)
         log->store->dirs[log->dir].state = err; /* its journal has what the segments lack, and stays */
+    if (err && log->store->dirs[log->dir].journal)
+        journal_keep(log->store->dirs[log->dir].journal);
     log_free(log);
     finish_free(finish);
     done(err, arg);

@@ -218,6 +218,8 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
 bool journal_add(struct journal *journal, struct log *log);
 void journal_submit(struct journal *journal);   /* sends the filling group when none is in flight */
 void journal_reclaim(struct journal *journal);  /* frees groups whose bytes the segments have; asks for more */
+/* From now on no group is reclaimed: a log was closed, or its directory failed, before its segments had all. */
+void journal_keep(struct journal *journal);
 void journal_destroy(struct journal *journal);  /* frees memory; the file stays */
 /* Calls back when nothing of it is under way, perhaps at once; nothing is added after this. */
 void journal_stop(struct journal *journal, void (*idle)(void *arg), void *arg);

@@ -56,6 +56,7 @@ struct journal {
     struct work zero_work;
     enum err zero_err;
     bool zeroing, failed;
+    bool keeps; /* a log is gone whose bytes its segments lack: nothing is reclaimed any more */
     void (*idle)(void *arg); /* the store stops */
     void *idle_arg;
 };
@@ -344,8 +345,14 @@ void journal_submit(struct journal *journal) {
     file_io_start(journal->store->shard, &journal->io);
 }
 
+void journal_keep(struct journal *journal) {
+    journal->keeps = true;
+}
+
 void journal_reclaim(struct journal *journal) {
     struct log_store *store = journal->store;
+    if (journal->keeps)
+        return;
     while (!list_is_empty(&journal->groups)) {
         struct group *group = container_of(journal->groups.next, struct group, node);
         if (group == journal->flying)

@@ -145,6 +145,8 @@ bool log_store_dir_is_offline(const struct log_store *store, int dir) {
 
 void log_store_fail_dir(struct log_store *store, int dir) {
     store->dirs[dir].state = ERR_OFFLINE;
+    if (store->dirs[dir].journal)
+        journal_keep(store->dirs[dir].journal);
     for (int i = 0; i < store->slot_count; i++) {
         struct log *log = store->slots[i].log;
         if (log && log->dir == dir) {
