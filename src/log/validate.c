@@ -102,9 +102,9 @@ static void convert_record(struct pass *pass, int32_t index, struct record *reco
     struct record_header *headers = NULL;
     if (record->header_count)
         headers = arena_array(pass->request->arena, struct record_header, record->header_count);
-    for (int i = 0; i < record->header_count && header_next(record, &headers[i].key, &headers[i].value); i++)
+    int count = record->header_count; /* header_next() counts it down */
+    for (int i = 0; i < count && header_next(record, &headers[i].key, &headers[i].value); i++)
         ;
-    int count = record->header_count;
     batch_builder_add(&pass->builder, index, record->timestamp, record->key, record->value, headers, count);
 }
 
