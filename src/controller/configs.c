@@ -1,5 +1,7 @@
 /* IncrementalAlterConfigs and AlterConfigs of topics, brokers, client metrics and groups (KIP-339). */
 #include "controller/controller.h"
+
+#include <limits.h>
 #include "metadata/client_metrics.h"
 #include "metadata/config_check.h"
 #include "metadata/features.h"
@@ -36,21 +38,42 @@ static struct slice value_in(struct decision *decision, const struct config_pair
     return config_topic_value(decision->config, decision->image, SLICE_NULL, key, decision->arena);
 }
 
+/* The order in which Kafka looks at values: the first bad one is told. Others come behind. */
+static const char *const told_first[] = {
+    "segment.bytes",         "segment.ms",           "segment.jitter.ms",      "segment.index.bytes",    "flush.messages",
+    "flush.ms",              "retention.bytes",      "retention.ms",           "max.message.bytes",      "index.interval.bytes",
+    "delete.retention.ms",   "min.compaction.lag.ms", "max.compaction.lag.ms", "file.delete.delay.ms",   "min.cleanable.dirty.ratio",
+    "cleanup.policy",        "unclean.leader.election.enable", "min.insync.replicas", "compression.type", "compression.gzip.level",
+    "compression.lz4.level", "compression.zstd.level", "preallocate",          "message.timestamp.type", "message.timestamp.before.max.ms",
+    "message.timestamp.after.max.ms",
+};
+
+static int place_of(struct slice key) {
+    int at = 0;
+    while (at < COUNT_OF(told_first) && !slice_eq_str(key, told_first[at]))
+        at++;
+    return at;
+}
+
 enum err check_topic_configs(struct decision *decision, const struct config_pair *pairs, int count, const char **ret_text) {
-    for (int i = 0; i < count; i++) {
-        const struct config_def *def = config_find(topic_config_defs, topic_config_def_count, pairs[i].key);
-        if (!def) {
+    int worst = INT_MAX;
+    for (int i = 0; i < count; i++)
+        if (!config_find(topic_config_defs, topic_config_def_count, pairs[i].key)) {
             *ret_text = arena_printf(decision->arena, "Unknown topic config name: %.*s", SLICE_FMT(pairs[i].key));
             return ERR_INVALID;
         }
+    for (int i = 0; i < count; i++) {
+        const struct config_def *def = config_find(topic_config_defs, topic_config_def_count, pairs[i].key);
         struct buf reason = {0};
-        if (pairs[i].value.ptr && config_check(def, pairs[i].value, &reason)) {
+        int place = place_of(pairs[i].key);
+        if (place < worst && pairs[i].value.ptr && config_check(def, pairs[i].value, &reason)) {
             *ret_text = (const char *)arena_slice(decision->arena, buf_slice(&reason)).ptr;
-            buf_deinit(&reason);
-            return ERR_INVALID;
+            worst = place;
         }
         buf_deinit(&reason);
     }
+    if (worst < INT_MAX)
+        return ERR_INVALID;
     int64_t min_lag = config_int(value_in(decision, pairs, count, "min.compaction.lag.ms"));
     int64_t max_lag = config_int(value_in(decision, pairs, count, "max.compaction.lag.ms"));
     if (min_lag > max_lag) {

@@ -65,6 +65,8 @@ enum err producers_check(const struct producers *producers, const uint8_t *batch
         return ERR_INVALID_PRODUCER_EPOCH;
     if (epoch != producer->epoch)
         return first == 0 || producer->epoch < 0 ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+    if (producer->epoch < 0) /* a producer without an epoch has no order to keep */
+        return ERR_OK;
     if (!producer->batch_count) /* only a marker is known of this epoch */
         return ERR_OK;
     int32_t expected = sequence_add(producer->batches[producer->batch_count - 1].last_sequence, 1);

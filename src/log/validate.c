@@ -64,6 +64,11 @@ static bool time_is_good(struct pass *pass, int64_t timestamp) {
     return true;
 }
 
+/* Kafka's texts tell null as -1 bytes where it has skipped the bytes, and as 0 where it has not. */
+static long long told_size(const struct pass *pass, struct slice s) {
+    return pass->same_codec && !s.ptr ? -1 : (long long)s.size;
+}
+
 static void check_record(struct pass *pass, int32_t index, const struct record *record) {
     const struct validate_request *request = pass->request;
     const struct validate_settings *settings = request->settings;
@@ -83,8 +88,9 @@ static void check_record(struct pass *pass, int32_t index, const struct record *
         add_error(pass, index,
                   arena_printf(request->arena,
                                "Invalid timestamp type in message %sDefaultRecord(offset=%" PRId64 ", timestamp=%" PRId64
-                               ", key=%zu bytes, value=%zu bytes). Producer should not set timestamp type to LogAppendTime.",
-                               pass->same_codec ? "Partial" : "", record->offset, record->timestamp, record->key.size, record->value.size));
+                               ", key=%lld bytes, value=%lld bytes). Producer should not set timestamp type to LogAppendTime.",
+                               pass->same_codec ? "Partial" : "", record->offset, record->timestamp, told_size(pass, record->key),
+                               told_size(pass, record->value)));
     } else if (!time_is_good(pass, record->timestamp)) {
         pass->bad_time = true;
         int64_t now = request->now_ms;
@@ -133,6 +139,15 @@ static bool records_are_fine(struct pass *pass, struct slice payload) {
     return true;
 }
 
+/* The length of the record there is no number at all: Kafka fails otherwise than over a record that is none. */
+static bool length_is_endless(const struct record_iterator *it) {
+    int bytes = 0;
+    while (bytes < 5 && it->ptr + bytes < it->end && (it->ptr[bytes] & 0x80))
+        bytes++;
+    return bytes == 5;
+}
+
+/* Errors in Kafka's order: what cannot be read, what records are refused for, what cannot be written anew. */
 static enum err walk_records(struct pass *pass, struct slice payload) {
     const uint8_t *batch = pass->request->bytes;
     struct record_iterator it;
@@ -140,22 +155,22 @@ static enum err walk_records(struct pass *pass, struct slice payload) {
     int64_t base = batch_base_offset(batch);
     struct record record;
     enum err err;
+    bool cannot_convert = false;
     int32_t index = 0;
     for (; !(err = record_next(&it, &record)); index++) {
         if (record.timestamp > pass->max_timestamp)
             pass->max_timestamp = record.timestamp;
         check_record(pass, index, &record);
-        if (pass->same_codec && record.offset - base != index)
-            return ERR_UNKNOWN;
-        if (pass->convert) {
-            if (record.timestamp < -1)
-                return ERR_UNKNOWN;
+        cannot_convert |= pass->same_codec ? record.offset - base != index : pass->convert && record.timestamp < -1;
+        if (pass->convert && !cannot_convert) {
             int32_t headers = record.header_count;
             convert_record(pass, index, &record);
             record.header_count = headers;
         }
     }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (err != ERR_NOT_FOUND)
+        return batch_codec(batch) == CODEC_NONE && it.left > 0 && length_is_endless(&it) ? ERR_UNKNOWN : err;
+    return cannot_convert && !pass->result->error_count ? ERR_UNKNOWN : ERR_OK;
 }
 
 static enum err fail_records(struct pass *pass) {

@@ -64,6 +64,27 @@ static void add_entry(const struct describe *describe, described *out, const str
 
 /* ---- topics ------------------------------------------------------------------------------------------------------------------ */
 
+/* A value as Kafka shows it after reading it: " TRUE" as "true", "+5" as "5", "a, b" as "a,b". */
+static struct slice canonical(struct arena *arena, const struct config_def *def, struct slice value) {
+    struct slice rest = value, item;
+    struct buf list = {0};
+    switch (def->type) {
+    case CONFIG_BOOLEAN: return config_bool(value) ? SLICE_LIT("true") : SLICE_LIT("false");
+    case CONFIG_SHORT:
+    case CONFIG_INT:
+    case CONFIG_LONG: return slice_str(arena_printf(arena, "%lld", (long long)config_int(value)));
+    case CONFIG_LIST:
+        while (config_list_next(&rest, &item)) {
+            buf_add_str(&list, list.size ? "," : "");
+            buf_add_slice(&list, item);
+        }
+        value = arena_slice(arena, buf_slice(&list));
+        buf_deinit(&list);
+        return value;
+    default: return value;
+    }
+}
+
 static void describe_topic(const struct describe *describe, const wanted *resource, described *out) {
     struct request *request = describe->request;
     if (topic_name_error(resource->resource_name, &request->arena)) {
@@ -83,6 +104,8 @@ static void describe_topic(const struct describe *describe, const wanted *resour
             continue;
         int count = config_topic_synonyms(request->shard->broker->config, request->shard->image, resource->resource_name, def,
                                           &request->arena, synonyms);
+        if (count && synonyms[0].source == CONFIG_SOURCE_TOPIC)
+            synonyms[0].value = synonyms[0].raw = canonical(&request->arena, def, synonyms[0].value);
         struct slice value = count ? synonyms[0].value : SLICE_NULL;
         add_entry(describe, out, def, value, synonyms, config_shown_synonyms(def, synonyms, count), false);
     }

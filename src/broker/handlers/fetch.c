@@ -159,7 +159,9 @@ static void visit(struct fanout_item *base, struct partition *partition) {
     int64_t bound = item->bound = bound_of(fetch, partition);
     if (want->offset > bound)
         item->from_read = true; /* nothing to show and nothing to wait for, as Kafka has it */
-    if (fetch->committed)
+    if (item->want->always)
+        item->out.aborted_transactions_count = -1; /* a diverging reader gets nothing to read */
+    else if (fetch->committed)
         add_aborted(item, log);
     if (want->offset >= bound || item->want->always) {
         fanout_item_done(base);
@@ -464,8 +466,11 @@ static void cut(struct fetch *fetch, struct fetch_item *item, bool *first) {
     int64_t limit = item->want->max_bytes < fetch->left ? item->want->max_bytes : fetch->left, size = (int64_t)read->size;
     if (size > limit)
         size = *first && read->first_batch_size > limit ? read->first_batch_size : limit;
-    if (!*first && size < read->first_batch_size)
-        return; /* not even one batch fits */
+    if (!*first && size < read->first_batch_size) { /* not even one batch fits */
+        if (limit > 0)
+            item->out.aborted_transactions_count = -1;
+        return;
+    }
     if (size <= 0)
         return;
     *first = false;

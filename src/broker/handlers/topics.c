@@ -47,11 +47,14 @@ static void sort_out(struct create_topics *create) {
     created *results = arena_array(&create->request->arena, created, count + 1);
     struct slice *refused = arena_array(&create->request->arena, struct slice, count + 1);
     const char **texts = arena_array(&create->request->arena, const char *, count + 1);
+    struct slice *names = arena_array(&create->request->arena, struct slice, count + 1);
+    for (int i = 0; i < count; i++)
+        names[i] = message->topics[i].name; /* the topics move to the front below */
     for (int i = 0; i < count; i++) {
-        struct slice name = message->topics[i].name;
+        struct slice name = names[i];
         int same = 0, before = 0;
         for (int k = 0; k < count; k++)
-            if (slice_eq(message->topics[k].name, name))
+            if (slice_eq(names[k], name))
                 same++, before += k < i;
         if (same > 1 && before)
             continue;
