@@ -23,7 +23,7 @@ struct partitions_state {
     enum err close_err;
     struct timer reopen_timer; /* partitions that found no room to be opened */
     uint64_t removals;     /* directories that were renamed away since the start, on any shard */
-    struct timer retention_timer;
+    struct timer retention_timer, expiry_timer;
 };
 
 int broker_find_dir(const struct broker *broker, struct uuid dir_id) {
@@ -429,6 +429,7 @@ void partitions_move_ended(struct partition *partition) {
 void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker_shard *shard, enum err err)) {
     struct partitions_state *state = shard->partitions_state;
     timer_stop(shard->shard, &state->retention_timer);
+    timer_stop(shard->shard, &state->expiry_timer);
     timer_stop(shard->shard, &state->reopen_timer);
     state->closed = done;
     state->queue_count = state->queue_next;
@@ -457,8 +458,26 @@ static void retain(struct shard *shard, struct timer *timer) {
     timer_start(shard, timer, (uint64_t)broker_config_int(broker_shard->broker->config, "log.retention.check.interval.ms") * NS_PER_MS);
 }
 
+static void start_expiry(struct broker_shard *shard) {
+    timer_start(shard->shard, &shard->partitions_state->expiry_timer,
+                (uint64_t)broker_config_int(shard->broker->config, "producer.id.expiration.check.interval.ms") * NS_PER_MS);
+}
+
+static void expire(struct shard *shard, struct timer *timer) {
+    (void)timer;
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    map_each(node, &broker_shard->partitions) {
+        struct partition *partition = container_of(node, struct partition, node);
+        if (partition->log)
+            log_expire_producers(partition->log);
+    }
+    start_expiry(broker_shard);
+}
+
 void partitions_start_retention(struct broker_shard *shard) {
     struct timer *timer = &shard->partitions_state->retention_timer;
+    shard->partitions_state->expiry_timer.fire = expire;
+    start_expiry(shard);
     timer->fire = retain;
     timer_start(shard->shard, timer, (uint64_t)broker_config_int(shard->broker->config, "log.initial.task.delay.ms") * NS_PER_MS);
 }

@@ -234,6 +234,8 @@ void log_time_search(struct log_time_search *search);
 enum err log_raise_start(struct log *log, int64_t offset) MUST_USE;
 /* Deletes segments by log start, size and time, as far as `high_watermark` allows. */
 void log_retain(struct log *log, int64_t high_watermark);
+/* Forgets producers whose last batch's time lies too far back (producer.id.expiration.ms). */
+void log_expire_producers(struct log *log);
 /* A replica's log: cuts back to `offset` when its end lies above it. */
 void log_truncate(struct log *log, int64_t offset, void (*done)(enum err err, void *arg), void *arg);
 

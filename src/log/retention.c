@@ -148,7 +148,10 @@ void log_retain(struct log *log, int64_t high_watermark) {
         if (epochs_truncate_start(&log->epochs, log->start))
             log->epochs_dirty = true;
     }
-    producers_expire(&log->producers, now - settings->producer_id_expiration_ms);
+}
+
+void log_expire_producers(struct log *log) {
+    producers_expire(&log->producers, shard_wall_ms(log->store->shard) - log->settings.producer_id_expiration_ms);
 }
 
 enum err log_raise_start(struct log *log, int64_t offset) {

@@ -66,7 +66,6 @@ static const struct rule rules[] = {
     {"kafka.metrics", "it names Java classes; metrics are at /metrics"},
     {"log.flush.scheduler", "flushing is not polled for: see myelin.journal.flush"},
     {"log.flush.start.offset", "start offsets are written with the other checkpoints: see log.flush.offset.checkpoint.interval.ms"},
-    {"producer.id.expiration.check", "producers expire when retention is checked: see log.retention.check.interval.ms"},
     {"request.timeout.ms", "a single node sends no requests to others"},
     {"socket.connection.setup", "a single node connects to no other"},
     {"unstable.", "unstable versions are not served"},

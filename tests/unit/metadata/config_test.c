@@ -146,6 +146,7 @@ static const struct {
 } obeyed[] = {
     {"advertised.listeners", "src/metadata/config_listeners.c"},
     {"telemetry.max.bytes", "src/broker/telemetry.c"},
+    {"producer.id.expiration.check.interval.ms", "src/broker/partitions.c"},
     {"auto.create.topics.enable", "src/broker/handlers/metadata.c"},
     {"broker.id", "src/metadata/config.c"},
     {"broker.rack", "src/controller/registration.c"},
