@@ -334,6 +334,8 @@ def batches(raw):
                       "crc_ok": crc32c(raw[at + 21:at + size]) == crc,
                       **dict(zip(names, struct.unpack_from(">hiqqqhii", raw, at + 21))),
                       "payload": raw[at + 61:at + size].hex()})
+        if found[-1]["attributes"] & 7 == 1:  # two programs may compress the same otherwise
+            found[-1]["plain"] = zlib.decompress(raw[at + 61:at + size], wbits=31).hex()
         at += size
     if at < len(raw):
         found.append({"_rest": len(raw) - at})

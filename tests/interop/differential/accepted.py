@@ -9,6 +9,9 @@ RULES = [
     # Kafka divides session ids into ranges and fails with -1 on ids between them; here they are sessions that are not there.
     {"where": r"^fetch_sessions: Fetch v13 id -?\d+ \[0\]\.ErrorCode$", "kafka": "^-1$", "myelin": "^70$"},
     {"where": r"^fetch_sessions: Fetch v13 id -?\d+ \[1\]$"},
+    # Of several equally bad things one is told, in the order of a hash map.
+    {"where": r"^random_topics: .*ErrorMessage$", "kafka": "Unknown topic config name", "myelin": "Unknown topic config name"},
+    {"where": r"^random_configs: .*ErrorMessage$", "kafka": "because its type is not LIST", "myelin": "because its type is not LIST"},
     # The texts are our own.
     {"where": r"^describe_configs: .*\.Documentation$"},
 ]

@@ -129,7 +129,13 @@ class Session:
             items = [self.normal(name, v, key) for v in value]
             return items if name in ORDERED or key == "Replicas" else sorted(items, key=lambda x: (identity(x), json.dumps(x, sort_keys=True)))
         if isinstance(value, bytes):
-            return self.normal("Fetch", batches(value), key) if key == "Records" else value.hex()
+            if key != "Records":
+                return value.hex()
+            found = batches(value)
+            for one in found:
+                if "plain" in one:
+                    del one["payload"], one["size"]
+            return self.normal("Fetch", found, key)
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int):
