@@ -74,6 +74,7 @@ struct index_check {
     struct txn_index aborted;
     int aborted_at;
     int64_t max_timestamp;
+    bool from_zero; /* the caller has seen the log from offset 0 on: every transaction is known */
 };
 void index_check_begin(struct index_check *check, struct log_checker *checker, const char *dir, int64_t base_offset,
                        enum finding finding, bool metadata_log);

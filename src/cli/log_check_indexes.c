@@ -60,7 +60,8 @@ void index_check_begin(struct index_check *check, struct log_checker *checker, c
     mem_free(bytes);
 }
 
-static void check_offset_entry(struct index_check *check, int64_t position, int64_t base, int64_t last) {
+/* An entry has the batch's last offset; of old formats, any of the batch. */
+static void check_offset_entry(struct index_check *check, int64_t position, int64_t base, int64_t last, bool old) {
     while (check->index_at < check->index_count && !check->index_bad) {
         const uint8_t *p = check->index + check->index_at * INDEX_ENTRY;
         int64_t offset = check->base_offset + load_be32(p), at = load_be32(p + 4), file_at = (int64_t)(check->index_at * INDEX_ENTRY);
@@ -68,7 +69,7 @@ static void check_offset_entry(struct index_check *check, int64_t position, int6
             return;
         if (at < position)
             bad_index(check, 0, file_at, offset, "an entry points to where no batch begins");
-        else if (offset < base || offset > last)
+        else if (old ? offset < base || offset > last : offset != last)
             bad_index(check, 0, file_at, offset, "an entry points to a batch of other offsets");
         check->index_at++;
     }
@@ -107,6 +108,10 @@ static void check_aborted(struct index_check *check, const uint8_t *batch, int64
         else if (aborted && aborted->first_offset != entry->first_offset)
             check_report(check->checker, check->finding, path, (check->aborted_at - 1) * 34, last,
                          "an entry begins at offset %lld, its transaction at %lld", (long long)entry->first_offset, (long long)aborted->first_offset);
+        else if (entry->last_stable_offset > last + 1 ||
+                 (aborted && check->from_zero && aborted->last_stable_offset != entry->last_stable_offset))
+            check_report(check->checker, check->finding, path, (check->aborted_at - 1) * 34, last, "an entry has a wrong last stable offset, %lld",
+                         (long long)entry->last_stable_offset);
     } else if (aborted) {
         check_report(check->checker, check->finding, path, -1, last, "lacks the transaction that producer %lld aborted here",
                      (long long)aborted->producer_id);
@@ -117,7 +122,7 @@ void index_check_batch(struct index_check *check, const uint8_t *batch, int64_t 
                        int64_t max_timestamp, const struct aborted_txn *aborted) {
     if (max_timestamp > check->max_timestamp)
         check->max_timestamp = max_timestamp;
-    check_offset_entry(check, position, base, last);
+    check_offset_entry(check, position, base, last, batch_magic(batch) != 2);
     check_time_entry(check, base, last, max_timestamp);
     check_aborted(check, batch, last, aborted);
 }

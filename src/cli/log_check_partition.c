@@ -180,6 +180,7 @@ static void check_segment(struct partition_check *p, int which) {
         p->end = base;
     struct index_check indexes;
     index_check_begin(&indexes, p->checker, p->path, base, p->unsure, p->metadata_log);
+    indexes.from_zero = p->segments[0] == 0;
     struct segment_scan scan;
     segment_scan_init(&scan, file, 0, size);
     int64_t bad_pos = -1, bad_size = 0; /* a batch that is wrong: torn when nothing good follows */
