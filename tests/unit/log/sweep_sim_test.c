@@ -1,0 +1,249 @@
+/* Fault sweep of the log: the same work again and again, in which the first, the second, the third ... operation of the disk
+ * fails, or is the last one before the process dies or the power goes, until a run meets no failure. After each run the disk is
+ * opened soundly, and what was durable must be there. */
+#include "tests/unit/test.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/trace.h"
+#include "log/log.h"
+#include "protocol/batch.h"
+#include "runtime/sim/sim.h"
+
+enum { BATCHES = 60, RUN_EVENTS_MAX = 200000, OPERATIONS_MAX = 3000 };
+
+struct fixture {
+    struct sim *sim;
+    struct fs *disk;
+    struct runtime *runtime;
+    struct log_inventory *inventory;
+    struct log_store *store;
+    struct log *log;
+    bool checking, failed, finished;
+    int appended;
+    int64_t durable; /* the largest durable end that was told, of all runs on this disk */
+    int64_t found_end;
+    struct timer tick;
+    struct log_read read;
+    int64_t read_offset;
+};
+static struct fixture f;
+static const char *const dir = "/log";
+
+static size_t size_of(int64_t offset) { /* now and then large enough for the way past the journal */
+    return offset % 10 == 9 ? 90000 : 100 + (size_t)(offset * 37 % 900);
+}
+
+static void value_of(int64_t offset, uint8_t *ptr, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        ptr[i] = (uint8_t)(offset * 7 + (int64_t)i);
+}
+
+static void append_one(void) {
+    static uint8_t value[100000];
+    struct buf bytes = {0};
+    struct batch_builder builder;
+    int64_t offset = log_offsets(f.log).end;
+    size_t size = size_of(offset);
+    batch_builder_init(&builder, &bytes, 0);
+    value_of(offset, value, size);
+    batch_builder_add(&builder, 0, 1000 + offset, SLICE_NULL, slice_of(value, size), NULL, 0);
+    check(batch_builder_finish(&builder, 0, CODEC_NONE, 0, NULL, -1, -1, -1) == ERR_OK);
+    struct log_append_result result;
+    struct arena arena = {0};
+    if (log_append(f.log, bytes.ptr, bytes.size, APPEND_CLIENT, 0, &arena, &result))
+        f.failed = true;
+    arena_deinit(&arena);
+    buf_deinit(&bytes);
+}
+
+static void on_progress(struct log *log, void *user) {
+    (void)user;
+    if (log_durable_end(log) > f.durable)
+        f.durable = log_durable_end(log);
+    if (log_state(log) == ERR_OFFLINE)
+        f.failed = true;
+}
+
+static void store_stopped(struct log_store *store, void *arg) {
+    (void)store, (void)arg;
+    f.finished = true;
+}
+
+static void log_closed(enum err err, void *arg) {
+    (void)arg;
+    f.log = NULL;
+    f.failed |= err != ERR_OK;
+    log_store_stop(f.store, store_stopped, NULL);
+}
+
+static void read_next(void);
+
+static void tick(struct shard *shard, struct timer *timer) {
+    if (f.failed || f.finished)
+        return;
+    if (f.checking) {
+        read_next();
+        return;
+    }
+    if (f.appended == BATCHES) {
+        log_close(f.log, log_closed, NULL);
+        return;
+    }
+    for (int i = 0; i < 3 && f.appended < BATCHES && !f.failed; i++, f.appended++)
+        append_one();
+    timer_start(shard, timer, 2 * NS_PER_MS);
+}
+
+/* ---- reading all there is ---- */
+
+static void check_batch(const struct log_read *read) {
+    static uint8_t value[100000];
+    size_t size = size_of(f.read_offset);
+    value_of(f.read_offset, value, size);
+    if (read->err || read->piece_count != 1)
+        TEST_FAIL("reading at %lld: %s, %d pieces", (long long)f.read_offset, err_text(read->err), read->piece_count);
+    const uint8_t *batch = read->pieces[0].ptr;
+    EXPECT(batch_check(slice_of(batch, read->size)) == ERR_OK);
+    EXPECT_INT(batch_base_offset(batch), f.read_offset);
+    struct record_iterator it;
+    struct record record;
+    record_iterator_init(&it, batch, slice_of(batch + BATCH_HEADER_SIZE, batch_size(batch) - BATCH_HEADER_SIZE));
+    EXPECT(record_next(&it, &record) == ERR_OK);
+    EXPECT(record.value.size == size && memcmp(record.value.ptr, value, size) == 0);
+}
+
+static void read_done(struct log_read *read) {
+    check_batch(read);
+    log_read_release(read);
+    f.read_offset++;
+    read_next();
+}
+
+static void read_next(void) {
+    while (f.read_offset < f.found_end) {
+        f.read = (struct log_read){.log = f.log, .offset = f.read_offset, .bound = f.found_end, .bytes_max = 1, .whole_first_batch = true,
+                                   .contiguous = true, .done = read_done};
+        if (!log_read(&f.read))
+            return;
+        check_batch(&f.read);
+        log_read_release(&f.read);
+        f.read_offset++;
+    }
+    log_close(f.log, log_closed, NULL);
+}
+
+static void opened(struct log *log, enum err err, void *user) {
+    (void)user;
+    f.log = log;
+    if (err) {
+        f.failed = true;
+        return;
+    }
+    f.found_end = log_offsets(log).end;
+    f.appended = (int)f.found_end < BATCHES ? (int)f.found_end : BATCHES;
+    f.tick = (struct timer){.fire = tick}; /* that of a killed runtime is no more */
+    timer_start(runtime_shard(f.runtime, 0), &f.tick, NS_PER_MS);
+}
+
+static void start(struct shard *shard, void *arg) {
+    (void)arg;
+    struct log_store_options options = {.inventory = f.inventory, .journal_bytes = 2 << 20, .tail_bytes_max = 1 << 20, .journal_flush = true};
+    struct log_open_options open = {.topic_id = {1, 2}, .topic = SLICE_LIT("topic"), .on_progress = on_progress};
+    log_settings_default(&open.settings);
+    open.settings.segment_bytes = 200000;
+    if (log_store_create(shard, &options, &f.store)) {
+        f.failed = true;
+        return;
+    }
+    log_open(f.store, &open, opened);
+}
+
+/* Runs until the work is done, or something failed. True: done. */
+static bool run(bool checking) {
+    f.checking = checking;
+    f.failed = f.finished = false;
+    f.log = NULL;
+    f.runtime = sim_node_create(f.sim, f.disk, "10.0.0.1", 1);
+    enum err err = fs_mkdir(f.disk, dir);
+    f.inventory = log_inventory_create(f.runtime, &dir, 1);
+    if ((err && err != ERR_EXISTS) || fs_sync_dir(f.disk, "/") || log_inventory_dir(f.inventory, 0)->err)
+        return false;
+    sim_node_start(f.runtime, start, NULL, NULL);
+    for (int i = 0; i < RUN_EVENTS_MAX && !f.failed && !f.finished && !sim_disk_is_dead(f.disk); i++)
+        EXPECT(sim_step(f.sim));
+    return f.finished && !f.failed;
+}
+
+enum way { FAILS, NO_SPACE, DIES, LOSES_POWER, WAYS };
+
+/* True: the run met the fault. */
+static bool run_with_fault(uint64_t operation, enum way way) {
+    f = (struct fixture){.sim = sim_create(operation * WAYS + way)};
+    f.disk = sim_disk_create(f.sim, 1 << 30);
+    if (way == FAILS || way == NO_SPACE)
+        sim_disk_fail_after(f.disk, operation, way == FAILS ? ERR_IO : ERR_NO_SPACE);
+    else
+        sim_disk_die_after(f.disk, operation);
+    bool done = run(false);
+    bool met = sim_disk_failure_was_met(f.disk) || sim_disk_is_dead(f.disk);
+    if (!met && !done)
+        TEST_FAIL("operation %d, way %d: not done, and no fault was met", (int)operation, way);
+    sim_node_kill(f.runtime);
+    if (way == LOSES_POWER)
+        sim_disk_lose_power(f.disk);
+    sim_disk_fail_after(f.disk, 0, ERR_OK);
+    /* And now soundly: open, look, and close. */
+    f.checking = true;
+    f.failed = f.finished = false;
+    f.log = NULL;
+    f.runtime = sim_node_create(f.sim, f.disk, "10.0.0.1", 1);
+    (void)!fs_mkdir(f.disk, dir);
+    f.inventory = log_inventory_create(f.runtime, &dir, 1);
+    sim_node_start(f.runtime, start, NULL, NULL);
+    for (int i = 0; i < RUN_EVENTS_MAX && !f.failed && !f.finished && !f.log; i++)
+        EXPECT(sim_step(f.sim));
+    if (f.failed || !f.log)
+        TEST_FAIL("operation %d, way %d: the log does not open", (int)operation, way);
+    if (f.found_end < f.durable)
+        TEST_FAIL("operation %d, way %d: the log ends at %lld, and %lld was durable", (int)operation, way, (long long)f.found_end,
+                  (long long)f.durable);
+    for (int i = 0; i < RUN_EVENTS_MAX && !f.failed && !f.finished; i++)
+        EXPECT(sim_step(f.sim));
+    if (!f.finished || f.failed || f.read_offset != f.found_end)
+        TEST_FAIL("operation %d, way %d: the log cannot be read to its end and closed", (int)operation, way);
+    sim_node_kill(f.runtime);
+    sim_disk_destroy(f.disk);
+    sim_destroy(f.sim);
+    return met;
+}
+
+static void sweep(enum way way) {
+    struct trace_options quiet = {.level = getenv("SWEEP_TRACE") ? TRACE_DEBUG : TRACE_ERROR + 1};
+    trace_setup(&quiet);
+    uint64_t operation = 1;
+    while (run_with_fault(operation, way))
+        EXPECT(++operation < OPERATIONS_MAX);
+    EXPECT(operation > 50);
+}
+
+TEST(each_operation_of_the_disk_may_fail) {
+    sweep(FAILS);
+}
+TEST(each_operation_of_the_disk_may_find_no_space) {
+    sweep(NO_SPACE);
+}
+TEST(the_process_may_die_at_each_operation_of_the_disk) {
+    sweep(DIES);
+}
+TEST(the_power_may_go_at_each_operation_of_the_disk) {
+    sweep(LOSES_POWER);
+}
+
+/* What a killed node had allocated is lost on purpose. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "detect_leaks=0";
+}
+
+TEST_MAIN
