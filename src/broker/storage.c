@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/properties.h"
 #include "base/trace.h"
+#include "log/checkpoint.h"
 #include "metadata/config_check.h"
 #include "metadata/features.h"
 #include "metadata/image_internal.h"
@@ -22,6 +23,20 @@ enum { META_SIZE_MAX = 65536 };
 static enum err bad_meta(struct buf *error, const char *path, const char *why) {
     buf_printf(error, "%s: %s", path, why);
     return ERR_INVALID;
+}
+
+/* A whole number from 0 on. */
+static bool is_id(struct slice text) {
+    int64_t number;
+    return checkpoint_number(text, &number) && number >= 0 && number <= INT32_MAX;
+}
+
+/* Printable and written as it is: Kafka's are UUIDs, older ones any such text. */
+static bool is_plain(struct slice text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || text.ptr[i] == '\\')
+            return false;
+    return true;
 }
 
 static enum err parse_meta(struct slice text, const char *path, struct meta_properties *meta, struct buf *error) {
@@ -45,6 +60,10 @@ static enum err parse_meta(struct slice text, const char *path, struct meta_prop
         err = bad_meta(error, path, "cluster.id is missing");
     else if (meta->version == 1 && !node.ptr)
         err = bad_meta(error, path, "node.id is missing");
+    else if (id.ptr && !is_id(id))
+        err = bad_meta(error, path, "the node's id is not a number");
+    else if (!is_plain(cluster))
+        err = bad_meta(error, path, "cluster.id is not an id");
     else if (cluster.size >= sizeof meta->cluster_id)
         err = bad_meta(error, path, "cluster.id is too long");
     else if (directory.ptr && !uuid_parse(directory, &meta->directory_id))

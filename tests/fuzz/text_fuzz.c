@@ -36,7 +36,7 @@ static void read_meta_properties(struct slice text) {
     struct meta_properties meta;
     struct buf error = {0};
     mem_free(fuzz_file("meta.properties", text));
-    if (meta_properties_read(fuzz_fs(), fuzz_dir, &meta, &error) == ERR_OK) {
+    if (meta_properties_read(fuzz_fs(), fuzz_dir, &meta, &error) == ERR_OK && meta.node_id >= 0) {
         check(meta_properties_write(fuzz_fs(), fuzz_dir, &meta) == ERR_OK, "cannot write");
         check(meta_properties_read(fuzz_fs(), fuzz_dir, &meta, &error) == ERR_OK, "what was written is refused: %s", buf_text(&error));
     }
