@@ -67,7 +67,7 @@ void flush_durable(struct log *log, int64_t end_offset, struct segment *segment,
 void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
     set_durable(log, end_offset, segment, pos);
     if (log->written_end < log->durable_end && list_is_empty(&log->behind)) {
-        log->unflushed_since_ms = shard_wall_ms(log->store->shard);
+        log->unflushed_since_ns = shard_now_ns(log->store->shard);
         list_push_back(&log->store->behind_logs, &log->behind);
     }
     if (!log->writing && unwritten_bytes(log) >= WRITE_BEHIND)
@@ -131,7 +131,7 @@ static void write_finished(struct segment_write *write, enum err err) {
         segment_seal(write->segment);
     if (!log->write_block && !list_is_empty(&log->behind)) {
         list_remove(&log->behind);
-        log->unflushed_since_ms = 0;
+        log->unflushed_since_ns = 0;
     }
     bool behind = write->behind;
     write_free(write);

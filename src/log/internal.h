@@ -103,7 +103,7 @@ struct log {
     int64_t durable_pos;           /* in segments that hold durable_end: the byte after the last durable batch */
     struct segment *durable_segment;
     int64_t recovery_point;
-    int64_t unflushed_since_ms;    /* when the oldest byte of [written_end, durable_end) came; 0: none */
+    uint64_t unflushed_since_ns;   /* when the oldest byte of [written_end, durable_end) came; 0: none */
 
     struct segment **segments;     /* ascending; never empty */
     int segment_count, segment_capacity;

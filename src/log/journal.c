@@ -367,8 +367,10 @@ void journal_reclaim(struct journal *journal) {
         list_remove(&group->node);
         group_free(group);
     }
-    /* Past half of the ring the oldest groups' logs are written out, a bounded number at a time. */
-    if (ring_used(journal) * 2 < journal->ring_ready)
+    /* Past half of the ring, or when a large group finds no room, the oldest groups' logs are written out, a bounded number
+     * at a time. */
+    bool waits = journal->filling && !journal->flying && ring_place(journal, align_up((int64_t)journal->filling_size)) < 0;
+    if (!waits && ring_used(journal) * 2 < journal->ring_ready)
         return;
     list_each(node, &journal->groups) {
         struct group *group = container_of(node, struct group, node);

@@ -29,13 +29,13 @@ static void progress_hook_run(struct turn_hook *hook) {
 
 static void upkeep(struct shard *shard, struct timer *timer) {
     struct log_store *store = container_of(timer, struct log_store, upkeep_timer);
-    int64_t now = shard_wall_ms(shard);
+    uint64_t now = shard_now_ns(shard); /* the wall clock may jump */
     list_each_safe(node, &store->behind_logs) {
         struct log *log = container_of(node, struct log, behind);
         if (store->behind_writes >= BEHIND_WRITES_MAX)
             break;
         int64_t age_max = log->settings.flush_ms < BEHIND_AGE_MS ? log->settings.flush_ms : BEHIND_AGE_MS;
-        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ms >= age_max)
+        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ns >= (uint64_t)age_max * NS_PER_MS)
             flush_behind(log);
     }
     for (int i = 0; i < store->slot_count; i++) {
