@@ -155,7 +155,7 @@ static enum err walk_records(struct pass *pass, struct slice payload) {
     int64_t base = batch_base_offset(batch);
     struct record record;
     enum err err;
-    bool cannot_convert = false;
+    bool cannot_convert = pass->convert && batch_producer_id(batch) >= 0 && batch_producer_epoch(batch) < 0;
     int32_t index = 0;
     for (; !(err = record_next(&it, &record)); index++) {
         if (record.timestamp > pass->max_timestamp)
@@ -262,7 +262,9 @@ enum err validate_batch(const struct validate_request *request, struct validate_
         batch_builder_init(&pass.builder, &pass.records, request->base_offset);
     if (!err && (pass.convert || !records_are_fine(&pass, payload)))
         err = walk_records(&pass, payload);
-    if (!err && ret_result->error_count)
+    if (err)
+        ret_result->error_count = 0; /* what cannot be read has no records to name */
+    else if (ret_result->error_count)
         err = fail_records(&pass);
     if (!err && pass.convert)
         err = finish_conversion(&pass);

@@ -12,6 +12,8 @@ struct create_topics {
     struct create_topics_request message; /* without the duplicates */
     struct create_topics_response response;
     int refused; /* entries behind those that the controller decides */
+    struct slice *names; /* of all topics of the request */
+    int count;
 };
 
 static void create_decide(struct controller_call *call, struct decision *decision) {
@@ -50,6 +52,8 @@ static void sort_out(struct create_topics *create) {
     struct slice *names = arena_array(&create->request->arena, struct slice, count + 1);
     for (int i = 0; i < count; i++)
         names[i] = message->topics[i].name; /* the topics move to the front below */
+    create->names = names;
+    create->count = count;
     for (int i = 0; i < count; i++) {
         struct slice name = names[i];
         int same = 0, before = 0;
@@ -86,9 +90,9 @@ void handle_create_topics(struct request *request) {
     else
         create->message.topics_count = 0;
     if (!create->message.topics_count || create->message.timeout_ms <= 0) {
-        for (int i = 0; i < create->message.topics_count; i++)
-            init_created(&create->response.topics[i], create->message.topics[i].name, KAFKA_REQUEST_TIMED_OUT, NULL);
-        create->response.topics_count = create->message.topics_count + create->refused;
+        create->response.topics_count = create->message.topics_count ? create->count : create->refused;
+        for (int i = 0; i < create->count && create->message.topics_count; i++) /* too late for each of them */
+            init_created(&create->response.topics[i], create->names[i], KAFKA_REQUEST_TIMED_OUT, NULL);
         request_answer(request, create_topics, &create->response);
         return;
     }
