@@ -125,6 +125,7 @@ struct log {
     struct list held;              /* struct log_held: waits for the end of it */
     bool names_durable;            /* its directory and partition.metadata are on the device, and the segments that exist */
     int64_t delete_delay_ms;
+    enum err removal_err;          /* of retention.c's works, which run one after the other */
 };
 
 static inline uint64_t log_pending_bytes(const struct log *log) { /* of [submitted_end, end) */

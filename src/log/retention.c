@@ -33,7 +33,10 @@ static void removal_run(struct work *work) {
     static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
     struct removal *removal = container_of(work, struct removal, work);
     removal->err = ERR_OK;
-    if (!removal->renamed && removal->active_base >= 0)
+    /* In order, and none after one that failed: a segment that stays before one that went would leave a hole. */
+    if (!removal->renamed)
+        removal->err = removal->log->removal_err;
+    if (!removal->err && !removal->renamed && removal->active_base >= 0)
         removal->err = make_segment_file(removal);
     for (int i = 0; i < COUNT_OF(suffixes) && !removal->err; i++) {
         char *from = mem_printf("%s/%020lld%s", removal->path, (long long)removal->base_offset, suffixes[i]);
@@ -44,6 +47,8 @@ static void removal_run(struct work *work) {
         mem_free(from);
         mem_free(to);
     }
+    if (!removal->renamed)
+        removal->log->removal_err = removal->err;
 }
 
 static void removal_free(struct removal *removal) {
