@@ -17,6 +17,7 @@ enum {
     RING_DEFAULT = 128 << 20,
     RING_READY_FIRST = 2 << 20,     /* zeroed before the first group; more is zeroed when a quarter is in use */
     ZERO_STEP = 4 << 20,
+    GROW_RETRY_S = 10,              /* after the disk had no room for more of it */
 };
 
 struct group_log { /* what a group holds of one log */
@@ -44,6 +45,7 @@ struct journal {
     uint32_t generation;
     int64_t ring_size, ring_ready; /* bytes zeroed, from 0: what may be used */
     int64_t zero_to;
+    uint64_t grow_after_ns;
     int64_t head;                  /* where the next group goes */
     uint64_t next_number;
     struct list groups;
@@ -88,7 +90,8 @@ static int64_t ring_used(const struct journal *journal);
 
 /* The ring grows with its use: a node at rest neither waits for 128 MiB of zeros nor wears a device with them. */
 static void grow_ring(struct journal *journal) {
-    if (journal->zeroing || journal->ring_ready == journal->ring_size || ring_used(journal) * 4 < journal->ring_ready)
+    if (journal->zeroing || journal->ring_ready == journal->ring_size || ring_used(journal) * 4 < journal->ring_ready ||
+        shard_now_ns(journal->store->shard) < journal->grow_after_ns)
         return;
     int64_t to = journal->ring_ready + ZERO_STEP * 2;
     journal->zero_to = to < journal->ring_size ? to : journal->ring_size;
@@ -97,13 +100,12 @@ static void grow_ring(struct journal *journal) {
 }
 
 static void zero_done(struct shard *shard, struct work *work) {
-    (void)shard;
     struct journal *journal = container_of(work, struct journal, zero_work);
     journal->zeroing = false;
-    if (journal->zero_err) { /* no room for more: the ring stays as large as it is */
+    if (journal->zero_err) { /* no room, for a while */
         trace_warn("log", "journal stays small", TRACE_STR("file", journal->path), TRACE_INT("bytes", journal->ring_ready),
                    TRACE_ERR(journal->zero_err));
-        journal->ring_size = journal->ring_ready;
+        journal->grow_after_ns = shard_now_ns(shard) + GROW_RETRY_S * NS_PER_S;
     } else {
         journal->ring_ready = journal->zero_to;
     }
@@ -130,6 +132,9 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
         journal->ring_ready = journal->ring_size < RING_READY_FIRST ? journal->ring_size : RING_READY_FIRST;
         err = zero_range(journal, 0, journal->ring_ready);
     }
+    /* Room for all of it now, so that a disk that fills up later does not keep the ring small. */
+    if (!err && file_reserve(journal->file, 0, journal->ring_size))
+        trace_warn("log", "no room for a whole journal", TRACE_STR("file", journal->path), TRACE_INT("bytes", journal->ring_size));
     if (!err)
         err = fs_sync_dir(store->fs, log_inventory_dir(store->options.inventory, dir)->path);
     if (err) {
