@@ -64,6 +64,21 @@ static struct listener_metrics *listener_metrics(const struct conn *conn) {
     return &conn->shard->metrics->listeners[conn->listener->index];
 }
 
+/* A request is in work for the connection no more. */
+static void forget_work(struct conn *conn, const struct request *request) {
+    conn->in_work--;
+    conn->work_bytes -= (int64_t)request->frame_size;
+    if (request->header.key == API_PRODUCE)
+        conn->produce_in_work--;
+}
+
+static void drop_held(struct conn *conn) {
+    conn->shard->frames_bytes -= (int64_t)conn->held->frame_size;
+    conn->shard->metrics->requests_held--;
+    request_free(conn->shard, conn->held);
+    conn->held = NULL;
+}
+
 /* ---- closing --------------------------------------------------------------------------------------------------------------- */
 
 static void drop_requests(struct conn *conn, struct list *requests) {
@@ -76,6 +91,7 @@ static void drop_requests(struct conn *conn, struct list *requests) {
             request_free(conn->shard, request);
         } else {
             request->conn = NULL; /* freed when it is answered */
+            forget_work(conn, request);
         }
     }
 }
@@ -113,11 +129,8 @@ static void closed(struct shard *shard, void *user) {
         return;
     drop_requests(conn, &conn->sending);
     drop_requests(conn, &conn->requests);
-    if (conn->held) {
-        conn->shard->frames_bytes -= (int64_t)conn->held->frame_size;
-        conn->shard->metrics->requests_held--;
-        request_free(conn->shard, conn->held);
-    }
+    if (conn->held)
+        drop_held(conn);
     conn->shard->frames_bytes -= frame_bytes(conn);
     if (conn->admitted) {
         connections_gone(conn);
@@ -189,12 +202,8 @@ void conn_end_all(struct broker_shard *shard) {
     list_each_safe(node, &shard->conns) {
         struct conn *conn = container_of(node, struct conn, node);
         list_remove(&conn->stalled);
-        if (conn->held) { /* the peer asks again elsewhere */
-            shard->frames_bytes -= (int64_t)conn->held->frame_size;
-            shard->metrics->requests_held--;
-            request_free(shard, conn->held);
-            conn->held = NULL;
-        }
+        if (conn->held) /* the peer asks again elsewhere */
+            drop_held(conn);
         conn->close_when_answered = true;
         close_if_done(conn);
     }
@@ -224,11 +233,6 @@ static void touch(struct conn *conn) {
 }
 
 static void sent(struct sock *sock, enum err err);
-
-static void drop_held(struct conn *conn) {
-    request_free(conn->shard, conn->held);
-    conn->held = NULL;
-}
 
 static void send_answers(struct conn *conn) {
     int count = 0;
@@ -307,10 +311,7 @@ void conn_answered(struct conn *conn, struct request *request) {
         request_free(shard, request);
         return;
     }
-    conn->in_work--;
-    conn->work_bytes -= (int64_t)request->frame_size;
-    if (request->header.key == API_PRODUCE)
-        conn->produce_in_work--;
+    forget_work(conn, request);
     shard_at_turn_end(shard->shard, &conn->flush);
 }
 
@@ -527,6 +528,8 @@ static void moved(struct sock *sock) {
     conn->moving = false;
     conn->lean_count = 0;
     conn->shard->frames_bytes += frame_bytes(conn);
+    if (conn->software_name.ptr)
+        conn->software = metrics_count_software(conn->shard->metrics, conn->software_name, conn->software_version);
     list_push_back(&conn->shard->conns, &conn->node);
     touch(conn);
     if (conn->shard->stopping) {
@@ -544,6 +547,8 @@ static bool move_when_idle(struct conn *conn) {
         return false;
     list_remove(&conn->node);
     conn->shard->frames_bytes -= frame_bytes(conn);
+    metrics_forget_software(conn->software); /* each shard counts its own */
+    conn->software = NULL;
     sock_move(conn->sock, conn->shard->broker->shards[conn->lean_shard].shard, moved);
     return true;
 }

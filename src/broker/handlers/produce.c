@@ -42,7 +42,9 @@ static void durable(struct partition_waiter *waiter, struct partition *partition
         fanout_item_done(&item->base);
         return;
     }
-    enum err err = partition->log ? log_state(partition->log) : partition_check_leader(partition);
+    enum err err = partition_check_leader(partition);
+    if (!err)
+        err = log_state(partition->log);
     if (err) {
         list_remove(&waiter->node);
         fanout_shard(&item->base)->metrics->produce_waiting--;
