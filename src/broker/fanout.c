@@ -15,13 +15,9 @@ static void drop_arena(void *arg) {
     arena_deinit(arg);
 }
 
-static bool is_opening(const struct partition *partition) {
-    return partition && !partition->log && !partition->deleting && partition->err == ERR_AGAIN;
-}
-
 static void changed(struct partition_waiter *waiter, struct partition *partition) {
     struct fanout_item *item = container_of(waiter, struct fanout_item, waiter);
-    if (is_opening(partition))
+    if (partition_is_opening(partition))
         return;
     list_remove(&waiter->node);
     item->part->fanout->visit(item, partition);
@@ -29,7 +25,7 @@ static void changed(struct partition_waiter *waiter, struct partition *partition
 
 /* A partition that was created a moment ago: clients that were told of it need not be told to come again. */
 static void visit(struct fanout_item *item, struct partition *partition) {
-    if (!is_opening(partition)) {
+    if (!partition_is_opening(partition)) {
         item->part->fanout->visit(item, partition);
         return;
     }

@@ -86,7 +86,9 @@ static void opened(struct log *log, enum err err, void *user) {
     partition->log = log;
     partition->err = err;
     state->opening--;
-    if (err == ERR_INCONSISTENT_TOPIC_ID && partition->created && partition->removals_seen != state->removals) {
+    if (partition->deleting) {
+        /* whatever came of it goes */
+    } else if (err == ERR_INCONSISTENT_TOPIC_ID && partition->created && partition->removals_seen != state->removals) {
         partition->err = ERR_AGAIN; /* the directory of its name was renamed away meanwhile */
         queue_open(shard, partition);
     } else if (err && err != ERR_INCONSISTENT_TOPIC_ID) {
@@ -102,7 +104,7 @@ static void opened(struct log *log, enum err err, void *user) {
         epochs_assign(log_epochs(log), partition->leader_epoch, log_offsets(log).end);
     if (log && !partition->deleting)
         moves_opened(partition);
-    if (partition->deleting && log)
+    if (partition->deleting)
         delete_partition(partition);
     else
         partition_wake(partition);
@@ -150,6 +152,7 @@ static void open_next(struct broker_shard *shard) {
             partition->opening = false;
             partition->err = ERR_OFFLINE;
             state->opening--;
+            partition_wake(partition);
             continue;
         }
         struct log_open_options options = partitions_log_options(partition, partition->dir_at_open);
