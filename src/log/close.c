@@ -103,8 +103,11 @@ static void delete_renamed(struct shard *shard, struct work *work) {
         trace_error("log", "cannot delete a log", TRACE_STR("dir", finish->log->path), TRACE_ERR(finish->err));
     void (*done)(enum err err, void *arg) = finish->log->close_done;
     void *arg = finish->log->close_arg;
+    struct journal *journal = finish->store->dirs[finish->log->dir].journal;
     log_free(finish->log);
     done(finish->err, arg);
+    if (journal) /* its bytes need no room there any more */
+        journal_reclaim(journal), journal_submit(journal);
     if (finish->err) {
         finish_free(finish);
         return;

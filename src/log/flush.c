@@ -87,11 +87,18 @@ void flush_failed(struct log_store *store, int dir, enum err err, const char *wh
 /* ---- the write of one block ----------------------------------------------------------------------------------------- */
 
 static void write_free(struct segment_write *write) {
+    file_unref(write->direct);
     tail_block_unref(write->store, write->block);
     segment_unpin(write->segment);
     mem_free(write->path);
     mem_free(write->dir_path);
     mem_free(write);
+}
+
+/* A write straight to the segments failed, or stopped for a rename: bytes below submitted_end are in the tail alone. What
+ * follows must not become durable before them. */
+static bool lacks_direct(const struct log *log) {
+    return log->durable_end < log->direct_end;
 }
 
 static void write_finished(struct segment_write *write, enum err err) {
@@ -138,7 +145,8 @@ static void write_finished(struct segment_write *write, enum err err) {
     if (log->renaming)
         flush_progress(log);
     /* More of the same kind? A flushed write covers all that was submitted, block by block. */
-    if (log->phase == LOG_OPEN && log->write_block && !behind && !log->renaming && log->written_end < log->submitted_end)
+    bool more = behind ? lacks_direct(log) : log->written_end < log->submitted_end;
+    if (log->phase == LOG_OPEN && log->write_block && !log->renaming && more)
         write_next(log, false);
     if ((log->phase == LOG_OPEN && log_pending_bytes(log)) || log->phase == LOG_CLOSING)
         flush_ask(log);
@@ -171,8 +179,9 @@ static void write_start_io(struct segment_write *write) {
     write->end_total = block->end_total;
     int64_t to = (write->end + FILE_DIRECT_ALIGN - 1) & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
     memset(block->memory + block->size, 0, (size_t)(to - block->pos) - block->size);
+    write->direct = file_ref(segment->direct); /* others may close the segment's files meanwhile */
     write->io = (struct file_io){.op = FILE_IO_WRITE,
-                                 .file = segment->direct,
+                                 .file = write->direct,
                                  .ptr = block->memory + (from - block->pos),
                                  .size = (size_t)(to - from),
                                  .pos = from,
@@ -213,7 +222,6 @@ static void open_done(struct shard *shard, struct work *work) {
     segment->opening = false;
     if (write->err) {
         file_unref(write->file);
-        file_unref(write->direct);
         write_finished(write, write->err);
         return;
     }
@@ -262,7 +270,7 @@ static void write_next(struct log *log, bool behind) {
 }
 
 void flush_behind(struct log *log) {
-    if (log->writing || !log->write_block || log->state == ERR_OFFLINE || log->renaming)
+    if (log->writing || !log->write_block || log->state == ERR_OFFLINE || log->renaming || log->finishing || log->phase == LOG_DELETED)
         return;
     /* Pending bytes in the block come along; then nothing of them needs the journal. */
     write_next(log, true);
@@ -305,13 +313,15 @@ static void flush_log(struct log *log) {
     const struct segment *last = log_last_segment(log);
     /* A batch that a write behind has brought to the segment in part may have left the tail in part. */
     bool direct = pending >= DIRECT_MIN || !journal || pending > last->size || tail_start(log, last) > last->size - pending;
+    bool may_add = journal && !lacks_direct(log);
     if (log->renaming) {
-        if (journal && journal_add(journal, log))
+        if (may_add && journal_add(journal, log))
             mark_submitted(log);
-    } else if (direct && !log->writing && log->state == ERR_OK) {
+    } else if ((direct || lacks_direct(log)) && !log->writing && log->state == ERR_OK) {
         mark_submitted(log);
+        log->direct_end = log->end;
         write_next(log, false);
-    } else if ((!direct || log->state == ERR_NO_SPACE) && journal && journal_add(journal, log)) {
+    } else if ((!direct || log->state == ERR_NO_SPACE) && may_add && journal_add(journal, log)) {
         mark_submitted(log);
     }
 }

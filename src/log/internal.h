@@ -99,6 +99,7 @@ struct log {
     int64_t written_end;           /* the segment files have everything below it, on the device */
     int64_t flushed_end;           /* so has the journal, with what the segments have, as far as it was told to flush */
     int64_t submitted_end;         /* below: on its way to the device, or there */
+    int64_t direct_end;            /* of what was sent straight to the segments: the journal lacks it */
     uint64_t appended, submitted;  /* bytes up to end and submitted_end, since it was opened */
     int64_t durable_pos;           /* in segments that hold durable_end: the byte after the last durable batch */
     struct segment *durable_segment;

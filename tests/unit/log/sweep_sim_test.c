@@ -11,6 +11,9 @@
 #include "runtime/sim/sim.h"
 
 enum { BATCHES = 60, RUN_EVENTS_MAX = 200000, OPERATIONS_MAX = 3000 };
+/* FILLS: no space once, in the middle of writes that are too large for the journal; the appends go on when there is room again,
+ * and the power goes when all of them are durable. */
+enum way { FAILS, NO_SPACE, DIES, LOSES_POWER, FILLS, WAYS };
 
 struct fixture {
     struct sim *sim;
@@ -19,6 +22,7 @@ struct fixture {
     struct log_inventory *inventory;
     struct log_store *store;
     struct log *log;
+    enum way way;
     bool checking, failed, finished;
     int appended;
     int64_t durable; /* the largest durable end that was told, of all runs on this disk */
@@ -31,6 +35,8 @@ static struct fixture f;
 static const char *const dir = "/log";
 
 static size_t size_of(int64_t offset) { /* now and then large enough for the way past the journal */
+    if (f.way == FILLS)
+        return offset % 10 < 8 ? 90000 : 100;
     return offset % 10 == 9 ? 90000 : 100 + (size_t)(offset * 37 % 900);
 }
 
@@ -51,7 +57,10 @@ static void append_one(void) {
     check(batch_builder_finish(&builder, 0, CODEC_NONE, 0, NULL, -1, -1, -1) == ERR_OK);
     struct log_append_result result;
     struct arena arena = {0};
-    if (log_append(f.log, bytes.ptr, bytes.size, APPEND_CLIENT, 0, &arena, &result))
+    enum err err = log_append(f.log, bytes.ptr, bytes.size, APPEND_CLIENT, 0, &arena, &result);
+    if (!err)
+        f.appended++;
+    else if (err != ERR_NO_SPACE || f.way != FILLS)
         f.failed = true;
     arena_deinit(&arena);
     buf_deinit(&bytes);
@@ -86,13 +95,21 @@ static void tick(struct shard *shard, struct timer *timer) {
         read_next();
         return;
     }
-    if (f.appended == BATCHES) {
+    if (f.appended == BATCHES && f.way == FILLS) {
+        f.finished = log_durable_end(f.log) == BATCHES;
+    } else if (f.appended == BATCHES) {
         log_close(f.log, log_closed, NULL);
         return;
     }
-    for (int i = 0; i < 3 && f.appended < BATCHES && !f.failed; i++, f.appended++)
+    int wanted = f.appended + 3;
+    if (f.way == FILLS)
+        wanted = f.appended % 10 < 8 ? f.appended / 10 * 10 + 8 : f.appended / 10 * 10 + 10;
+    for (int before = -1; before < f.appended && f.appended < wanted && f.appended < BATCHES && !f.failed;) {
+        before = f.appended;
         append_one();
-    timer_start(shard, timer, 2 * NS_PER_MS);
+    }
+    /* The small ones come while the large ones are on their way. */
+    timer_start(shard, timer, f.way == FILLS && f.appended % 10 == 8 ? NS_PER_MS / 50 : 2 * NS_PER_MS);
 }
 
 /* ---- reading all there is ---- */
@@ -151,7 +168,7 @@ static void start(struct shard *shard, void *arg) {
     struct log_store_options options = {.inventory = f.inventory, .journal_bytes = 2 << 20, .tail_bytes_max = 1 << 20, .journal_flush = true};
     struct log_open_options open = {.topic_id = {1, 2}, .topic = SLICE_LIT("topic"), .on_progress = on_progress};
     log_settings_default(&open.settings);
-    open.settings.segment_bytes = 200000;
+    open.settings.segment_bytes = f.way == FILLS ? 1 << 30 : 200000;
     if (log_store_create(shard, &options, &f.store)) {
         f.failed = true;
         return;
@@ -167,7 +184,8 @@ static bool run(bool checking) {
     f.runtime = sim_node_create(f.sim, f.disk, "10.0.0.1", 1);
     enum err err = fs_mkdir(f.disk, dir);
     f.inventory = log_inventory_create(f.runtime, &dir, 1);
-    if ((err && err != ERR_EXISTS) || fs_sync_dir(f.disk, "/") || log_inventory_dir(f.inventory, 0)->err)
+    f.failed = (err && err != ERR_EXISTS) || fs_sync_dir(f.disk, "/") || log_inventory_dir(f.inventory, 0)->err;
+    if (f.failed)
         return false;
     sim_node_start(f.runtime, start, NULL, NULL);
     for (int i = 0; i < RUN_EVENTS_MAX && !f.failed && !f.finished && !sim_disk_is_dead(f.disk); i++)
@@ -175,13 +193,11 @@ static bool run(bool checking) {
     return f.finished && !f.failed;
 }
 
-enum way { FAILS, NO_SPACE, DIES, LOSES_POWER, WAYS };
-
 /* True: the run met the fault. */
 static bool run_with_fault(uint64_t operation, enum way way) {
-    f = (struct fixture){.sim = sim_create(operation * WAYS + way)};
+    f = (struct fixture){.sim = sim_create(operation * WAYS + way), .way = way};
     f.disk = sim_disk_create(f.sim, 1 << 30);
-    if (way == FAILS || way == NO_SPACE)
+    if (way == FAILS || way == NO_SPACE || way == FILLS)
         sim_disk_fail_after(f.disk, operation, way == FAILS ? ERR_IO : ERR_NO_SPACE);
     else
         sim_disk_die_after(f.disk, operation);
@@ -189,8 +205,10 @@ static bool run_with_fault(uint64_t operation, enum way way) {
     bool met = sim_disk_failure_was_met(f.disk) || sim_disk_is_dead(f.disk);
     if (!met && !done)
         TEST_FAIL("operation %d, way %d: not done, and no fault was met", (int)operation, way);
+    if (way == FILLS && !done && !f.failed)
+        TEST_FAIL("operation %d: it does not go on when there is room again", (int)operation);
     sim_node_kill(f.runtime);
-    if (way == LOSES_POWER)
+    if (way == LOSES_POWER || way == FILLS)
         sim_disk_lose_power(f.disk);
     sim_disk_fail_after(f.disk, 0, ERR_OK);
     /* And now soundly: open, look, and close. */
@@ -224,7 +242,7 @@ static void sweep(enum way way) {
     uint64_t operation = 1;
     while (run_with_fault(operation, way))
         EXPECT(++operation < OPERATIONS_MAX);
-    EXPECT(operation > 50);
+    EXPECT(operation > 30);
 }
 
 TEST(each_operation_of_the_disk_may_fail) {
@@ -232,6 +250,9 @@ TEST(each_operation_of_the_disk_may_fail) {
 }
 TEST(each_operation_of_the_disk_may_find_no_space) {
     sweep(NO_SPACE);
+}
+TEST(large_appends_go_on_after_each_operation_may_find_no_space) {
+    sweep(FILLS);
 }
 TEST(the_process_may_die_at_each_operation_of_the_disk) {
     sweep(DIES);
