@@ -280,6 +280,7 @@ static void journal_written(struct shard *shard, struct file_io *io) {
     if (io->err) {
         journal->failed = true;
         flush_failed(journal->store, journal->dir, io->err, journal->path);
+        journal_check_idle(journal);
         return;
     }
     struct log_metrics *metrics = &journal->store->metrics;

@@ -111,6 +111,10 @@ static void remove_first(struct log *log) {
     tail_forget_segment(log, segment);
     memmove(log->segments, log->segments + 1, sizeof(struct segment *) * (size_t)(log->segment_count - 1));
     log->segment_count--;
+    if (log->durable_segment == segment) { /* all of it was durable, and nothing behind it is yet */
+        log->durable_segment = log->segments[0];
+        log->durable_pos = 0;
+    }
     segment->removed = true;
     segment_close_files(segment);
     segment_unpin(segment);
