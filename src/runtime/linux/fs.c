@@ -273,6 +273,8 @@ bool file_io_advance(struct file_io *io, ssize_t result) {
     if (result > 0)
         io->private_count += (size_t)result;
     io->count = io->private_count;
+    if (io->op == FILE_IO_WRITE && result == 0 && io->private_count < io->size)
+        io->err = ERR_IO; /* it would never end */
     if (io->err || io->op == FILE_IO_SYNC || result == 0)
         return true;
     /* A direct read that ends inside a block is at the file's end; asking for the rest would be misaligned. */
