@@ -1,6 +1,7 @@
 /* IncrementalAlterConfigs and AlterConfigs: a broker checks what concerns itself, the controller the rest and writes. */
 #include <stdlib.h>
 #include "broker/handlers/handlers.h"
+#include "base/names.h"
 #include "metadata/config_check.h"
 #include "metadata/config_dynamic.h"
 
@@ -236,10 +237,10 @@ static void check_logger(struct request *request, struct alteration *alteration)
 }
 
 static void check_resource(struct request *request, struct alteration *alteration, bool incremental) {
+    struct names *keys = names_create(&request->arena);
     for (int i = 0; i < alteration->count; i++)
-        for (int k = 0; k < i; k++)
-            if (slice_eq(alteration->keys[i], alteration->keys[k]))
-                refuse(alteration, KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
+        if (names_add(keys, alteration->keys[i]))
+            refuse(alteration, KAFKA_INVALID_REQUEST, "Error due to duplicate config keys");
     for (int i = 0; i < alteration->count; i++)
         if (!alteration->values[i].ptr && alteration->operations[i] != OP_DELETE)
             refuse(alteration, KAFKA_INVALID_REQUEST, arena_printf(&request->arena, "Null value not supported for : %.*s", SLICE_FMT(alteration->keys[i])));
@@ -265,11 +266,22 @@ static void check_resource(struct request *request, struct alteration *alteratio
     }
 }
 
+/* Type and name. */
+static struct slice resource_key(struct request *request, const struct alteration *alteration) {
+    uint8_t *key = arena_alloc(&request->arena, 1 + alteration->name.size);
+    key[0] = (uint8_t)alteration->type;
+    if (alteration->name.size)
+        memcpy(key + 1, alteration->name.ptr, alteration->name.size);
+    return slice_of(key, 1 + alteration->name.size);
+}
+
 static void check_all(struct request *request, struct alteration *alterations, int count, bool incremental) {
+    struct names *resources = names_create(&request->arena);
     for (int i = 0; i < count; i++)
-        for (int k = 0; k < count && count <= 10000; k++)
-            if (k != i && alterations[k].type == alterations[i].type && slice_eq(alterations[k].name, alterations[i].name))
-                refuse(&alterations[i], KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
+        names_add(resources, resource_key(request, &alterations[i]));
+    for (int i = 0; i < count; i++)
+        if (names_count(resources, resource_key(request, &alterations[i])) > 1)
+            refuse(&alterations[i], KAFKA_INVALID_REQUEST, "Each resource must appear at most once.");
     for (int i = 0; i < count; i++)
         if (!alterations[i].error)
             check_resource(request, &alterations[i], incremental);

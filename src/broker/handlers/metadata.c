@@ -1,6 +1,7 @@
 /* Metadata: brokers, topics and who leads what, from the shard's image; topics that are missing are created when the
  * client and the configuration allow it. */
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/trace.h"
 #include "broker/auto_create.h"
 #include "broker/handlers/handlers.h"
@@ -125,11 +126,12 @@ static bool refuse(struct request *request, const struct metadata_request *messa
     return true;
 }
 
-static bool named_before(const struct metadata_request *message, int i) {
-    for (int k = 0; k < i; k++)
-        if (slice_eq(message->topics[k].name, message->topics[i].name) && uuid_eq(message->topics[k].topic_id, message->topics[i].topic_id))
-            return true;
-    return false;
+static bool named_before(struct names *seen, const struct metadata_request_metadata_request_topic *topic, struct arena *arena) {
+    uint8_t *key = arena_alloc(arena, 16 + topic->name.size);
+    uuid_store(topic->topic_id, key);
+    if (topic->name.size)
+        memcpy(key + 16, topic->name.ptr, topic->name.size);
+    return names_add(seen, slice_of(key, 16 + topic->name.size)) > 0;
 }
 
 static void add_named(struct request *request, const struct metadata_request *message, struct metadata_response *response) {
@@ -139,9 +141,10 @@ static void add_named(struct request *request, const struct metadata_request *me
     for (int i = 0; i < message->topics_count; i++)
         by_id |= !uuid_is_zero(message->topics[i].topic_id);
     response->topics = arena_array(&request->arena, answer_topic, message->topics_count);
+    struct names *seen = names_create(&request->arena);
     for (int i = 0; i < message->topics_count; i++) {
         const struct metadata_request_metadata_request_topic *wanted = &message->topics[i];
-        if ((by_id && uuid_is_zero(wanted->topic_id)) || (message->topics_count < 1000 && named_before(message, i)))
+        if ((by_id && uuid_is_zero(wanted->topic_id)) || named_before(seen, wanted, &request->arena))
             continue; /* with one id, names are not looked at */
         const struct image_topic *topic = by_id ? image_find_topic_id(image, wanted->topic_id) : image_find_topic(image, wanted->name);
         answer_topic *answer = &response->topics[response->topics_count++];

@@ -1,4 +1,5 @@
 /* ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeProducers: what a partition's leader knows of its log. */
+#include "base/names.h"
 #include "broker/fanout.h"
 #include "broker/handlers/handlers.h"
 #include "protocol/delete_records_request.h"
@@ -93,26 +94,17 @@ static void list_visit(struct fanout_item *base, struct partition *partition) {
     fanout_item_done(base);
 }
 
+/* The index of a partition, to be counted as a name. */
+static struct slice index_name(const int32_t *index) {
+    return slice_of((const uint8_t *)index, sizeof *index);
+}
+
 static void list_done(struct fanout *fanout) {
     struct list_offsets *list = container_of(fanout, struct list_offsets, fanout);
     for (int t = 0; t < list->response.topics_count && fanout->request->header.version < 4; t++)
         for (int p = 0; p < list->response.topics[t].partitions_count; p++)
             list->response.topics[t].partitions[p].leader_epoch = -1; /* those versions cannot carry it */
     request_answer(fanout->request, list_offsets, &list->response);
-}
-
-static bool listed_before(const struct list_offsets_request_list_offsets_topic *topic, int p) {
-    for (int i = 0; i < p && topic->partitions_count < 10000; i++)
-        if (topic->partitions[i].partition_index == topic->partitions[p].partition_index)
-            return true;
-    return false;
-}
-
-static bool listed_twice(const struct list_offsets_request_list_offsets_topic *topic, int p) {
-    for (int i = 0; i < topic->partitions_count && topic->partitions_count < 10000; i++)
-        if (i != p && topic->partitions[i].partition_index == topic->partitions[p].partition_index)
-            return true;
-    return false;
 }
 
 void handle_list_offsets(struct request *request) {
@@ -129,8 +121,11 @@ void handle_list_offsets(struct request *request) {
         struct list_offsets_response_list_offsets_topic_response *out = &list->response.topics[t];
         out->name = in->name;
         out->partitions = arena_array(&request->arena, struct list_offsets_response_list_offsets_partition_response, in->partitions_count);
+        struct names *listed = names_create(&request->arena), *seen = names_create(&request->arena);
+        for (int p = 0; p < in->partitions_count; p++)
+            names_add(listed, index_name(&in->partitions[p].partition_index));
         for (int p = 0; p < in->partitions_count; p++) {
-            if (listed_before(in, p))
+            if (names_add(seen, index_name(&in->partitions[p].partition_index)))
                 continue;
             struct list_offsets_response_list_offsets_partition_response *result = &out->partitions[out->partitions_count++];
             struct uuid topic_id;
@@ -139,7 +134,7 @@ void handle_list_offsets(struct request *request) {
             result->partition_index = in->partitions[p].partition_index;
             if (message->isolation_level != 0 && message->isolation_level != 1)
                 result->error_code = KAFKA_UNKNOWN_SERVER_ERROR;
-            else if (listed_twice(in, p))
+            else if (names_count(listed, index_name(&in->partitions[p].partition_index)) > 1)
                 result->error_code = KAFKA_INVALID_REQUEST;
             else if (timestamp < 0 && (!special_version(timestamp) || request->header.version < special_version(timestamp)))
                 result->error_code = KAFKA_UNSUPPORTED_VERSION;
@@ -262,14 +257,6 @@ static void delete_done(struct fanout *fanout) {
     request_answer(fanout->request, delete_records, &delete->response);
 }
 
-/* Of a partition that is named again the last offset counts. */
-static bool named_later(const struct delete_records_request_delete_records_topic *topic, int p) {
-    for (int i = p + 1; i < topic->partitions_count && topic->partitions_count < 10000; i++)
-        if (topic->partitions[i].partition_index == topic->partitions[p].partition_index)
-            return true;
-    return false;
-}
-
 void handle_delete_records(struct request *request) {
     struct delete_records *delete = arena_zalloc(&request->arena, sizeof *delete);
     delete->fanout = (struct fanout){.request = request, .visit = delete_visit, .done = delete_done};
@@ -284,9 +271,13 @@ void handle_delete_records(struct request *request) {
         struct delete_records_response_delete_records_topic_result *out = &delete->response.topics[t];
         out->name = in->name;
         out->partitions = arena_array(&request->arena, struct delete_records_response_delete_records_partition_result, in->partitions_count);
+        struct names *named = names_create(&request->arena), *seen = names_create(&request->arena);
+        for (int p = 0; p < in->partitions_count; p++)
+            names_add(named, index_name(&in->partitions[p].partition_index));
         for (int p = 0; p < in->partitions_count; p++) {
-            if (named_later(in, p))
-                continue;
+            struct slice name = index_name(&in->partitions[p].partition_index);
+            if (names_add(seen, name) + 1 < names_count(named, name))
+                continue; /* of a partition that is named again the last offset counts */
             struct delete_records_response_delete_records_partition_result *result = &out->partitions[out->partitions_count++];
             struct uuid topic_id;
             result->partition_index = in->partitions[p].partition_index;

@@ -1,4 +1,5 @@
 /* CreateTopics, DeleteTopics, CreatePartitions: checked here as far as one broker can, then decided by the controller. */
+#include "base/names.h"
 #include "broker/handlers/handlers.h"
 
 /* ---- CreateTopics ------------------------------------------------------------------------------------------------------------ */
@@ -50,19 +51,18 @@ static void sort_out(struct create_topics *create) {
     struct slice *refused = arena_array(&create->request->arena, struct slice, count + 1);
     const char **texts = arena_array(&create->request->arena, const char *, count + 1);
     struct slice *names = arena_array(&create->request->arena, struct slice, count + 1);
-    for (int i = 0; i < count; i++)
+    struct names *wanted = names_create(&create->request->arena), *seen = names_create(&create->request->arena);
+    for (int i = 0; i < count; i++) {
         names[i] = message->topics[i].name; /* the topics move to the front below */
+        names_add(wanted, names[i]);
+    }
     create->names = names;
     create->count = count;
     for (int i = 0; i < count; i++) {
         struct slice name = names[i];
-        int same = 0, before = 0;
-        for (int k = 0; k < count; k++)
-            if (slice_eq(names[k], name))
-                same++, before += k < i;
-        if (same > 1 && before)
+        if (names_add(seen, name))
             continue;
-        const char *text = same > 1                                   ? "Duplicate topic name."
+        const char *text = names_count(wanted, name) > 1              ? "Duplicate topic name."
                            : slice_eq_str(name, "__cluster_metadata") ? "Creation of internal topic __cluster_metadata is prohibited."
                                                                       : NULL;
         if (text) {
@@ -85,10 +85,7 @@ void handle_create_topics(struct request *request) {
     if (!request_decode(request, create_topics, &create->message))
         return;
     create_topics_response_init(&create->response);
-    if (create->message.topics_count <= 10000)
-        sort_out(create);
-    else
-        create->message.topics_count = 0;
+    sort_out(create);
     if (!create->message.topics_count || create->message.timeout_ms <= 0) {
         create->response.topics_count = create->message.topics_count ? create->count : create->refused;
         for (int i = 0; i < create->count && create->message.topics_count; i++) /* too late for each of them */
@@ -232,14 +229,15 @@ void handle_create_partitions(struct request *request) {
     int count = message->topics_count, kept = 0;
     grow->response.results = arena_array(&request->arena, grown, count + 1);
     struct slice *twice = arena_array(&request->arena, struct slice, count + 1);
+    struct names *wanted = names_create(&request->arena), *seen = names_create(&request->arena);
+    for (int i = 0; i < count; i++)
+        names_add(wanted, message->topics[i].name);
     for (int i = 0; i < count; i++) {
-        int same = 0, before = 0;
-        for (int k = 0; k < count && count <= 10000; k++)
-            if (slice_eq(message->topics[k].name, message->topics[i].name))
-                same++, before += k < i;
-        if (same > 1 && !before)
-            twice[grow->refused++] = message->topics[i].name;
-        if (same > 1)
+        struct slice name = message->topics[i].name;
+        bool before = names_add(seen, name), again = names_count(wanted, name) > 1;
+        if (again && !before)
+            twice[grow->refused++] = name;
+        if (again)
             continue;
         message->topics[kept] = message->topics[i];
         init_grown(&grow->response.results[kept], message->topics[kept].name, 0, NULL);
