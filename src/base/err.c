@@ -3,20 +3,16 @@
 #include <errno.h>
 
 static const struct {
-    const char *name, *text;
+    const char *text;
     int16_t kafka_code;
 } table[ERR_COUNT] = {
-#define X(name, text, code) [ERR_##name] = {#name, text, code},
+#define X(name, text, code) [ERR_##name] = {text, code},
     ERR_TABLE(X)
 #undef X
 };
 
 const char *err_text(enum err err) {
     return (unsigned)err < ERR_COUNT ? table[err].text : "unknown error";
-}
-
-const char *err_name(enum err err) {
-    return (unsigned)err < ERR_COUNT ? table[err].name : "UNKNOWN";
 }
 
 int16_t err_kafka_code(enum err err) {

@@ -54,8 +54,6 @@ enum err {
 
 /* Short text in lower case, static storage; never NULL. */
 const char *err_text(enum err err);
-/* The name without ERR_, e.g. "NO_SPACE"; static storage. */
-const char *err_name(enum err err);
 /* The Kafka error code that stands for it on the wire. For handlers. */
 int16_t err_kafka_code(enum err err);
 /* The err of an errno value (ENOSPC and EDQUOT: NO_SPACE, ENOENT: NOT_FOUND, ...; else IO). */

@@ -39,10 +39,6 @@ enum err controller_replay(struct controller *controller, struct slice batches) 
 bool controller_is_active(const struct controller *controller) {
     return controller->quorum != NULL;
 }
-const struct image *controller_image(const struct controller *controller) {
-    return controller->image;
-}
-
 /* ---- decisions -------------------------------------------------------------------------------------------------------- */
 
 void decision_add(struct decision *decision, struct slice record) {

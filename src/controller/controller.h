@@ -36,7 +36,6 @@ enum err controller_replay(struct controller *controller, struct slice batches) 
 /* This node leads and everything before has been replayed. The first time ever, writes the bootstrap records. */
 void controller_lead(struct controller *controller, struct quorum *quorum);
 bool controller_is_active(const struct controller *controller);
-const struct image *controller_image(const struct controller *controller);
 
 /* A request to the controller. The caller, on any shard, embeds it, sets the first four, keeps it until done(). */
 struct controller_call {

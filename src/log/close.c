@@ -26,6 +26,20 @@ enum err log_write_epochs_file(struct fs *fs, const char *path, struct slice tex
     return err;
 }
 
+enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) {
+    char *name = mem_printf("%s/%020lld.snapshot", path, (long long)offset);
+    struct file *file;
+    enum err err = fs_open(fs, name, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);
+    mem_free(name);
+    if (err)
+        return err;
+    err = file_pwrite(file, bytes.ptr, bytes.size, 0);
+    if (!err && sync)
+        err = file_sync(file);
+    file_unref(file);
+    return err;
+}
+
 static enum err finish_segment(struct finish *finish, struct segment *segment) {
     struct log *log = finish->log;
     char *path = segment_path(segment, ".log");
@@ -61,6 +75,28 @@ static void close_run(struct work *work) {
     if (!err && log->epochs_dirty)
         err = log_write_epochs_file(finish->fs, log->path, buf_slice(&finish->epochs));
     finish->err = err;
+}
+
+void log_free(struct log *log) {
+    struct log_store *store = log->store;
+    check(!log->writing && !log->reads, "%s is freed with work under way", log->path);
+    tail_drop(log);
+    for (int i = 0; i < log->segment_count; i++) {
+        log->segments[i]->removed = true;
+        segment_close_files(log->segments[i]);
+        segment_unpin(log->segments[i]);
+    }
+    mem_free(log->segments);
+    store->slots[log->slot].log = NULL;
+    store->free_slots[store->free_slot_count++] = log->slot;
+    list_remove(&log->dirty);
+    list_remove(&log->behind);
+    list_remove(&log->progress);
+    producers_clear(&log->producers);
+    epochs_deinit(&log->epochs);
+    mem_free(log->path);
+    mem_free(log->topic);
+    mem_free(log);
 }
 
 static void finish_free(struct finish *finish) {

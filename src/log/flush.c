@@ -60,10 +60,6 @@ static void set_durable(struct log *log, int64_t end_offset, struct segment *seg
     flush_progress(log);
 }
 
-void flush_durable(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
-    set_durable(log, end_offset, segment, pos);
-}
-
 void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
     set_durable(log, end_offset, segment, pos);
     if (log->written_end < log->durable_end && list_is_empty(&log->behind)) {

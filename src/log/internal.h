@@ -209,7 +209,6 @@ void flush_resume(struct log *log);          /* after a rename: what was not sta
 void flush_ask(struct log *log);             /* the log has pending bytes; decides at the end of the turn */
 void flush_hook_run(struct turn_hook *hook);
 void flush_behind(struct log *log);          /* starts writing out what only the journal has, unless that is under way */
-void flush_durable(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos);
 void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos);
 void flush_failed(struct log_store *store, int dir, enum err err, const char *what);
 void flush_progress(struct log *log);        /* on_progress() at the end of the turn */
@@ -257,7 +256,7 @@ void log_add_segment(struct log *log, struct segment *segment);
 /* After a roll: the segment before is sealed once it is written. */
 void segment_seal(struct segment *segment);
 
-/* ---- open.c, close.c ---- */
+/* ---- close.c ---- */
 void log_free(struct log *log);
 void log_close_step(struct log *log);
 /* Writes the leader-epoch-checkpoint. Blocking. */

@@ -54,10 +54,6 @@ int log_dir_index(const struct log *log) {
     return log->dir;
 }
 
-struct uuid log_topic_id(const struct log *log) {
-    return log->topic_id;
-}
-
 void log_set_settings(struct log *log, const struct log_settings *settings) {
     log->settings = *settings;
 }

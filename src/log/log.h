@@ -153,7 +153,6 @@ int64_t log_size(const struct log *log);   /* bytes of all .log files */
 int log_segment_count(const struct log *log);
 int64_t log_recovery_point(const struct log *log);
 int log_dir_index(const struct log *log);
-struct uuid log_topic_id(const struct log *log);
 void log_set_settings(struct log *log, const struct log_settings *settings);
 const struct log_settings *log_get_settings(const struct log *log);
 struct producers *log_producers(struct log *log);

@@ -776,39 +776,3 @@ void log_open(struct log_store *store, const struct log_open_options *options,
     load->work = (struct work){.run = load_run, .done = load_done};
     shard_offload(store->shard, &load->work);
 }
-
-void log_free(struct log *log) {
-    struct log_store *store = log->store;
-    check(!log->writing && !log->reads, "%s is freed with work under way", log->path);
-    tail_drop(log);
-    for (int i = 0; i < log->segment_count; i++) {
-        log->segments[i]->removed = true;
-        segment_close_files(log->segments[i]);
-        segment_unpin(log->segments[i]);
-    }
-    mem_free(log->segments);
-    store->slots[log->slot].log = NULL;
-    store->free_slots[store->free_slot_count++] = log->slot;
-    list_remove(&log->dirty);
-    list_remove(&log->behind);
-    list_remove(&log->progress);
-    producers_clear(&log->producers);
-    epochs_deinit(&log->epochs);
-    mem_free(log->path);
-    mem_free(log->topic);
-    mem_free(log);
-}
-
-enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset, struct slice bytes, bool sync) {
-    char *name = mem_printf("%s/%020lld.snapshot", path, (long long)offset);
-    struct file *file;
-    enum err err = fs_open(fs, name, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);
-    mem_free(name);
-    if (err)
-        return err;
-    err = file_pwrite(file, bytes.ptr, bytes.size, 0);
-    if (!err && sync)
-        err = file_sync(file);
-    file_unref(file);
-    return err;
-}

@@ -87,10 +87,6 @@ int64_t config_int(struct slice value) {
     int64_t number = 0;
     return parse_long(value, &number) ? number : 0;
 }
-double config_double(struct slice value) {
-    double number = 0;
-    return parse_double(value, &number) ? number : 0;
-}
 static int lower(uint8_t c) {
     return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }

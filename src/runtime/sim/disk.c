@@ -458,10 +458,6 @@ void sim_disk_fail_after(struct fs *fs, uint64_t operations, enum err err) {
 bool sim_disk_failure_was_met(const struct fs *fs) {
     return fs->failure_met;
 }
-uint64_t sim_disk_operations(const struct fs *fs) {
-    return fs->operations;
-}
-
 enum err disk_begin(struct fs *fs, uint64_t cost_ns, bool *ret_torn) {
     check(fs->sim->may_block, "a blocking file call on a loop");
     *ret_torn = false;

@@ -9,10 +9,6 @@ enum {
     LANE_DELAY_NS = 5000,
 };
 
-struct sim *shard_sim(struct shard *shard) {
-    return shard->runtime->sim;
-}
-
 void shard_enter(struct shard *shard) {
     struct sim *sim = shard->runtime->sim;
     check(!sim->shard, "an event inside an event");

@@ -28,7 +28,6 @@ void sim_note(struct sim *sim, uint64_t what);
 uint64_t sim_random(struct sim *sim);
 uint64_t sim_below(struct sim *sim, uint64_t limit); /* 0..limit-1; limit > 0 */
 bool sim_chance(struct sim *sim, uint32_t one_in);   /* true once in so many times; 0: never */
-struct sim *shard_sim(struct shard *shard);
 
 /* ---- nodes --------------------------------------------------------------------------------------------------- */
 
@@ -74,6 +73,5 @@ void sim_disk_fail_after(struct fs *disk, uint64_t operations, enum err err);
 bool sim_disk_failure_was_met(const struct fs *disk);
 /* Turns one bit of the file, on the device and in the cache. */
 enum err sim_disk_flip_bit(struct fs *disk, const char *path, int64_t pos, int bit) MUST_USE;
-uint64_t sim_disk_operations(const struct fs *disk); /* so far */
 
 #endif
