@@ -29,6 +29,12 @@ static enum err make_segment_file(struct removal *removal) {
     return fs_sync_dir(removal->fs, removal->path);
 }
 
+/* A disk may be so full that even a longer name finds no room: then the file goes at once, which makes some. */
+static enum err rename_or_unlink(struct removal *removal, const char *from, const char *to) {
+    enum err err = fs_rename(removal->fs, from, to);
+    return err == ERR_NO_SPACE ? fs_unlink(removal->fs, from) : err;
+}
+
 static void removal_run(struct work *work) {
     static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
     struct removal *removal = container_of(work, struct removal, work);
@@ -36,17 +42,23 @@ static void removal_run(struct work *work) {
     /* In order, and none after one that failed: a segment that stays before one that went would leave a hole. */
     if (!removal->renamed)
         removal->err = removal->log->removal_err;
-    if (!removal->err && !removal->renamed && removal->active_base >= 0)
-        removal->err = make_segment_file(removal);
+    bool make = !removal->err && !removal->renamed && removal->active_base >= 0;
+    bool made = make && !(removal->err = make_segment_file(removal));
+    if (removal->err == ERR_NO_SPACE && make) /* again when there is room */
+        removal->err = ERR_OK;
     for (int i = 0; i < COUNT_OF(suffixes) && !removal->err; i++) {
         char *from = mem_printf("%s/%020lld%s", removal->path, (long long)removal->base_offset, suffixes[i]);
         char *to = mem_printf("%s.deleted", from);
-        enum err err = removal->renamed ? fs_unlink(removal->fs, to) : fs_rename(removal->fs, from, to);
+        enum err err = removal->renamed ? fs_unlink(removal->fs, to)
+                       : make && !made  ? fs_unlink(removal->fs, from)
+                                        : rename_or_unlink(removal, from, to);
         if (err && err != ERR_NOT_FOUND)
             removal->err = err;
         mem_free(from);
         mem_free(to);
     }
+    if (!removal->err && make && !made)
+        removal->err = make_segment_file(removal);
     if (!removal->renamed)
         removal->log->removal_err = removal->err;
 }
