@@ -64,6 +64,7 @@ struct segment {
     int pins;                      /* reads and writes that use it; freed at 0 when removed */
     bool removed;
     bool damaged;                  /* a batch of its file has a wrong checksum: each read of it is checked */
+    int64_t unchecked_from, unchecked_to; /* bytes of an earlier run whose checksums nobody has looked at in this one */
 };
 
 struct tail_block {

@@ -137,6 +137,18 @@ static enum err gather(struct log_read *read, size_t size) {
     return ERR_OK;
 }
 
+/* Of what an earlier run left, each byte is read once with a look at its checksum before it is sent from the page cache. */
+static bool is_checked(const struct segment *segment, int64_t pos, int64_t size) {
+    return !segment->damaged && (pos >= segment->unchecked_to || pos + size <= segment->unchecked_from);
+}
+
+static void note_checked(struct segment *segment, int64_t pos, int64_t size) {
+    if (pos <= segment->unchecked_from && pos + size > segment->unchecked_from)
+        segment->unchecked_from = pos + size;
+    else if (pos < segment->unchecked_to && pos + size >= segment->unchecked_to)
+        segment->unchecked_to = pos;
+}
+
 /* AGAIN: something is not at hand. */
 static enum err read_now(struct log_read *read) {
     struct log *log = read->log;
@@ -168,7 +180,7 @@ static enum err read_now(struct log_read *read) {
     int64_t tail = tail_start(log, segment);
     int64_t file_size = (tail < pos + size ? tail : pos + size) - pos;
     if (file_size > 0) {
-        if (!segment->file || segment->damaged || !range_is_cached(segment->file, pos, file_size))
+        if (!segment->file || !is_checked(segment, pos, file_size) || !range_is_cached(segment->file, pos, file_size))
             return ERR_AGAIN;
         segment_touch(segment);
         add_piece(read, (struct piece){.file = file_ref(segment->file), .pos = pos, .size = (size_t)file_size}, NULL);
@@ -199,7 +211,7 @@ struct slow_read {
     /* found */
     int64_t pos, first_batch_size;
     uint8_t *memory;
-    size_t size;
+    size_t size, checked; /* checked: of the first batches, that are whole */
     enum err err;
 };
 
@@ -231,7 +243,11 @@ static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset
 
 /* What comes from the device is looked at once: nothing from a batch with a wrong checksum on is shown. */
 static enum err slow_verify(struct slow_read *slow) {
-    for (size_t at = 0; slow->size - at >= BATCH_HEADER_SIZE && batch_magic(slow->memory + at) == 2;) {
+    for (size_t at = 0; slow->size - at >= BATCH_HEADER_SIZE; slow->checked = at) {
+        if (batch_magic(slow->memory + at) != 2) { /* their checksums are the reader's affair */
+            slow->checked = slow->size;
+            break;
+        }
         struct slice rest = slice_of(slow->memory + at, slow->size - at);
         enum err err = batch_check(rest);
         if (err == ERR_TRUNCATED)
@@ -304,6 +320,8 @@ static void slow_done(struct shard *shard, struct work *work) {
     read->err = slow->err;
     log->store->read_bytes -= slow->reserved;
     segment->damaged = segment->damaged || slow->damaged;
+    if (!slow->err)
+        note_checked(segment, slow->pos, (int64_t)slow->checked);
     if (slow->load_index && !slow->err && !segment->index_loaded && !segment->removed) {
         segment->index = slow->index;
         segment->index_loaded = true;
