@@ -28,8 +28,8 @@ static enum err locate(const struct log *log, const struct segment *segment, int
         enum err err = header_at(log, segment, pos, header);
         if (err)
             return err;
-        if (batch_length(header) < BATCH_LENGTH_MIN)
-            return ERR_CORRUPT;
+        if (batch_length(header) < BATCH_LENGTH_MIN || pos + (int64_t)batch_size(header) > end)
+            return ERR_AGAIN; /* no batch: who reads the device tells */
         if (any_last_offset(header) >= offset) {
             *ret_size = (int64_t)batch_size(header);
             break;
@@ -206,6 +206,7 @@ struct slow_read {
     bool opened;
     int64_t offset, bound, bytes_max, start_pos, end;
     bool whole_first_batch;
+    bool goes_on; /* in the tail: the last batch may be there in part */
     bool damaged;
     size_t reserved; /* of the store's read_bytes, while it is under way */
     /* found */
@@ -233,9 +234,13 @@ static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset
             *ret_size = (int64_t)scan.batch_size;
             break;
         }
-    if (err == ERR_TRUNCATED) { /* the batch goes on in the tail */
+    if (err == ERR_TRUNCATED && slow->goes_on) {
         err = ERR_OK;
         *ret_pos = scan.pos;
+    } else if (err == ERR_TRUNCATED || err == ERR_CORRUPT) {
+        trace_error("log", "bad batch", TRACE_STR("file", slow->path), TRACE_INT("position", scan.pos), TRACE_ERR(err));
+        slow->damaged = true;
+        err = ERR_CORRUPT;
     }
     segment_scan_deinit(&scan);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -377,6 +382,7 @@ static bool read_later(struct log_read *read) {
     slow->start_pos = segment->index_loaded ? segment_index_find(segment, read->offset - 1) : 0;
     int64_t shown = shown_size(log, segment);
     slow->end = shown < segment->written ? shown : segment->written;
+    slow->goes_on = shown > segment->written;
     int64_t most = slow->end - slow->start_pos;
     slow->reserved = most <= 0 ? 0 : (size_t)(most < slow->bytes_max ? most : slow->bytes_max);
     log->store->read_bytes += slow->reserved;
