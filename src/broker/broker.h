@@ -78,7 +78,7 @@ struct broker_shard {
     struct list parked;    /* struct parked: requests that wait for something to happen */
     int in_work;           /* requests handed out, not answered */
     bool stopping;         /* no new connections or requests */
-    bool open_failed[LOG_DIRS_MAX]; /* a log of the directory could not be opened: what the last run left of it must stay */
+    bool open_failed[LOG_DIRS_MAX]; /* a log of the directory could not be opened at the start; from the stop on: is not open */
     void (*on_drained)(struct broker_shard *shard); /* stopping, in_work fell to 0, and the connections are gone */
     bool lingering; /* stopping, in_work fell to 0 */
     struct everywhere *step; /* of the stop, while the shard is at it; node.c */

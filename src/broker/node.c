@@ -100,11 +100,38 @@ static bool dir_is_good(const struct broker *broker, int dir) {
     return good;
 }
 
+static bool open_failed(const struct broker *broker, int dir) {
+    bool failed = false;
+    for (int i = 0; i < broker->shard_count; i++)
+        failed = failed || broker->shards[i].open_failed[dir];
+    return failed;
+}
+
+/* A journal may hold acknowledged records of a log that cannot be opened now. */
+static void retire_run(struct work *work) {
+    struct node *node = container_of(work, struct node, retire_work);
+    for (int i = 0; i < node->broker.config->log_dir_count; i++) {
+        enum err err = node->keeps_journals[i] ? ERR_OK : log_inventory_retire_journals(node->broker.inventory, i);
+        if (err)
+            node->retire_err = err;
+    }
+}
+
+static void retired_last(struct shard *shard, struct work *work) {
+    (void)shard;
+    struct node *node = container_of(work, struct node, retire_work);
+    for (int i = 0; i < node->broker.config->log_dir_count; i++)
+        node->clean[i] = !node->failed && !node->retire_err && !node->keeps_journals[i] && dir_is_good(&node->broker, i);
+    checkpoints_write_last(node->checkpoints, node->clean, stop_now);
+}
+
+/* Journals that the start had to keep go now, when what could not be opened then was opened later. */
 static void stores_stopped(struct node *node) {
     node->stores_are_stopped = true;
     for (int i = 0; i < node->broker.config->log_dir_count; i++)
-        node->clean[i] = !node->failed && !node->keeps_journals[i] && dir_is_good(&node->broker, i);
-    checkpoints_write_last(node->checkpoints, node->clean, stop_now);
+        node->keeps_journals[i] = node->keeps_journals[i] && open_failed(&node->broker, i);
+    node->retire_work = (struct work){.run = retire_run, .done = retired_last};
+    shard_offload(node->broker.shards[0].shard, &node->retire_work);
 }
 
 static void store_stopped(struct log_store *store, void *arg) {
@@ -210,21 +237,9 @@ static void serve(struct node *node) {
     }
 }
 
-static bool open_failed(const struct broker *broker, int dir) {
-    bool failed = false;
-    for (int i = 0; i < broker->shard_count; i++)
-        failed = failed || broker->shards[i].open_failed[dir];
-    return failed;
-}
-
-/* A journal may hold acknowledged records of a log that cannot be opened now. */
-static void retire_run(struct work *work) {
+static void retire_first_run(struct work *work) {
     struct node *node = container_of(work, struct node, retire_work);
-    for (int i = 0; i < node->broker.config->log_dir_count; i++) {
-        enum err err = node->keeps_journals[i] ? ERR_OK : log_inventory_retire_journals(node->broker.inventory, i);
-        if (err)
-            node->retire_err = err;
-    }
+    retire_run(work);
     log_inventory_clean(node->broker.inventory);
 }
 
@@ -244,7 +259,7 @@ static void all_know(struct node *node) {
     for (int i = 0; i < node->broker.config->log_dir_count; i++)
         node->keeps_journals[i] = open_failed(&node->broker, i);
     log_inventory_find_strays(node->broker.inventory, is_in_image, node->broker.shards[0].image);
-    node->retire_work = (struct work){.run = retire_run, .done = retired};
+    node->retire_work = (struct work){.run = retire_first_run, .done = retired};
     shard_offload(node->broker.shards[0].shard, &node->retire_work);
 }
 

@@ -438,10 +438,13 @@ void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker
     state->queue_count = state->queue_next;
     if (state->opening)
         return; /* open_next() comes back here */
+    memset(shard->open_failed, 0, sizeof shard->open_failed);
     state->closing++; /* so that nothing ends before all have begun */
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
         state->closing++;
+        if (!partition->log && !partition->deleting)
+            shard->open_failed[partition->dir_at_open] = true;
         if (!moves_stop(partition, false))
             close_partition(partition);
     }

@@ -403,8 +403,11 @@ void log_inventory_clean(const struct log_inventory *inventory) {
 enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) {
     struct fs *fs = runtime_fs(inventory->runtime);
     enum err err = ERR_OK;
-    for (struct found_journal *journal = inventory->dirs[dir].journals; journal && !err; journal = journal->next)
+    for (struct found_journal *journal = inventory->dirs[dir].journals; journal && !err; journal = journal->next) {
         err = fs_unlink(fs, journal->path);
+        if (err == ERR_NOT_FOUND) /* retired before */
+            err = ERR_OK;
+    }
     if (!err && inventory->dirs[dir].journals)
         err = fs_sync_dir(fs, inventory->dirs[dir].path);
     return err;
