@@ -443,7 +443,7 @@ void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
         state->closing++;
-        if (!partition->log && !partition->deleting)
+        if (!partition->log && !partition->deleting && partition->dir_at_open >= 0)
             shard->open_failed[partition->dir_at_open] = true;
         if (!moves_stop(partition, false))
             close_partition(partition);
