@@ -195,7 +195,7 @@ static void group_start(struct journal *journal) {
     journal->filling_entries = 0;
 }
 
-/* flush.messages, where an answer means "written". A device that takes one flushed write has taken all before it. */
+/* flush.messages, where an answer means "written". */
 static bool flush_is_due(const struct log *log) {
     int64_t flushed = log->flushed_end > log->written_end ? log->flushed_end : log->written_end;
     return log->end - flushed >= log->settings.flush_messages;
@@ -276,6 +276,11 @@ static struct segment *entry_segment(struct log *log, int64_t base) {
 static void journal_written(struct shard *shard, struct file_io *io) {
     struct journal *journal = container_of(io, struct journal, io);
     struct group *group = journal->flying;
+    if (!io->err && group->flush && io->op == FILE_IO_WRITE && !io->dsync) { /* with the groups before it */
+        *io = (struct file_io){.op = FILE_IO_SYNC, .file = journal->file, .done = journal_written};
+        file_io_start(shard, io);
+        return;
+    }
     journal->flying = NULL;
     if (io->err) {
         journal->failed = true;
@@ -345,7 +350,7 @@ void journal_submit(struct journal *journal) {
                                    .ptr = memory,
                                    .size = (size_t)size,
                                    .pos = pos,
-                                   .dsync = group->flush,
+                                   .dsync = journal->store->options.journal_flush,
                                    .done = journal_written};
     journal->submitted_ns = shard_now_ns(journal->store->shard);
     file_io_start(journal->store->shard, &journal->io);
