@@ -5,7 +5,8 @@
 
 enum {
     UPKEEP_MS = 1000,
-    BEHIND_AGE_MS = 10000, /* what only the journal has for so long is written behind */
+    BEHIND_AGE_MS = 10000, /* what only the journal has for so long is written behind, */
+    AGED_WRITES_MAX = 2,   /* so many logs at a time: nobody waits for it, but answers wait for the device */
     TAIL_BYTES_DEFAULT = 256 << 20,
 };
 
@@ -30,12 +31,14 @@ static void progress_hook_run(struct turn_hook *hook) {
 static void upkeep(struct shard *shard, struct timer *timer) {
     struct log_store *store = container_of(timer, struct log_store, upkeep_timer);
     uint64_t now = shard_now_ns(shard); /* the wall clock may jump */
+    int aged = 0;
     list_each_safe(node, &store->behind_logs) {
         struct log *log = container_of(node, struct log, behind);
         if (store->behind_writes >= BEHIND_WRITES_MAX)
             break;
-        int64_t age_max = log->settings.flush_ms < BEHIND_AGE_MS ? log->settings.flush_ms : BEHIND_AGE_MS;
-        if (log->state == ERR_NO_SPACE || now - log->unflushed_since_ns >= (uint64_t)age_max * NS_PER_MS)
+        uint64_t age_ms = (now - log->unflushed_since_ns) / NS_PER_MS;
+        bool asked = log->state == ERR_NO_SPACE || (log->settings.flush_ms < BEHIND_AGE_MS && age_ms >= (uint64_t)log->settings.flush_ms);
+        if (asked || (age_ms >= BEHIND_AGE_MS && aged++ < AGED_WRITES_MAX))
             flush_behind(log);
     }
     for (int i = 0; i < store->slot_count; i++) {
