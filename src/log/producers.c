@@ -217,6 +217,11 @@ enum err producers_decode(struct producers *producers, struct slice bytes) {
     if (bytes.size != SNAPSHOT_HEADER + (size_t)count * SNAPSHOT_ENTRY)
         return ERR_CORRUPT;
     p += SNAPSHOT_HEADER;
+    for (uint32_t i = 0; i < count; i++) { /* first: what is not whole leaves nothing behind */
+        int32_t last_sequence = (int32_t)load_be32(p + i * SNAPSHOT_ENTRY + 10), delta = (int32_t)load_be32(p + i * SNAPSHOT_ENTRY + 22);
+        if (last_sequence < -1 || delta < 0)
+            return ERR_CORRUPT;
+    }
     for (uint32_t i = 0; i < count; i++, p += SNAPSHOT_ENTRY) {
         struct producer *producer = producer_get(producers, (int64_t)load_be64(p));
         producer->epoch = (int16_t)load_be16(p + 8);
