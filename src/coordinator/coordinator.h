@@ -1,0 +1,165 @@
+/* A coordinator: state that is kept as records of one partition of an internal topic, on the shard that leads it.
+ *
+ *   __consumer_offsets    groups and committed offsets (src/coordinator/groups.h)
+ *   __transaction_state   transactions                 (src/coordinator/transactions.h)
+ *   __share_group_state   where share groups are       (src/coordinator/share_state.h)
+ *
+ *   LOADING --log replayed--> ACTIVE --log closed, deleted, offline, not led--> gone
+ *                               +--an append failed: the state is ahead of the log--> LOADING again
+ *
+ * Every request is an operation. decide() looks at the state, adds records, and fills in the answer; the records are
+ * replayed into the state at once, gathered with those of other operations into one batch (a turn's worth, or what comes
+ * within append.linger.ms), and done() runs when the log has them on the device. An operation without records is done
+ * when everything it may have seen is on the device, so that no answer tells of what a crash could take back. An
+ * operation can park: whoever completes it later (a rebalance, a timer) resumes it.
+ *
+ * Pure below this file's API: time comes from coordinator_now_ms(), ids from coordinator_uuid(), what the cluster looks
+ * like from coordinator->image. Everything here is called on the partition's shard. */
+#ifndef COORDINATOR_COORDINATOR_H
+#define COORDINATOR_COORDINATOR_H
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "metadata/config.h"
+#include "metadata/image.h"
+#include "protocol/codec.h"
+#include "replica/partition.h"
+
+struct coordinator;
+struct coordinator_op;
+
+enum coordinator_type { COORDINATOR_GROUP, COORDINATOR_TRANSACTION, COORDINATOR_SHARE, COORDINATOR_TYPES }; /* as FindCoordinator numbers keys */
+
+/* A record on its way from the log, or just decided, into the state. Slices are valid during the call. */
+struct coordinator_record {
+    struct slice key, value;  /* value null: a tombstone */
+    int64_t offset;           /* in the log */
+    int64_t timestamp_ms;
+    int64_t producer_id;      /* -1, else it counts only when end_transaction() says commit */
+    int16_t producer_epoch;
+};
+
+/* What one type of coordinator does with its records. */
+struct coordinator_kind {
+    const char *topic;
+    void *(*create)(struct coordinator *coordinator);
+    /* Stops timers, frees. Parked operations have been failed before. */
+    void (*destroy)(void *state);
+    /* UNSUPPORTED, CORRUPT: the load of the partition fails, loudly. */
+    enum err (*replay)(void *state, const struct coordinator_record *record) MUST_USE;
+    /* A transaction marker was replayed. NULL: none are expected. */
+    void (*end_transaction)(void *state, int64_t producer_id, int16_t producer_epoch, bool commit);
+    void (*loaded)(void *state); /* everything was replayed: timers start here */
+};
+extern const struct coordinator_kind coordinator_group_kind, coordinator_transaction_kind, coordinator_share_kind;
+
+/* What a shard's coordinators are given by the broker, and do not know themselves. */
+struct coordinator_host {
+    struct shard *shard;
+    const struct image *image;          /* of the shard; changes between turns */
+    const struct broker_config *config;
+    void *user;                         /* struct broker_shard */
+};
+
+struct coordinator {
+    struct coordinator_host *host;
+    const struct coordinator_kind *kind;
+    enum coordinator_type type;
+    struct partition *partition;
+    int32_t epoch;                      /* leader epoch of this leadership */
+    enum { COORDINATOR_LOADING, COORDINATOR_ACTIVE, COORDINATOR_FAILED } phase;
+    void *state;                        /* of its kind */
+    struct coordinator_load *load;      /* private from here: coordinator.c */
+    struct list node, ops, parked;
+    struct buf batch;
+    int64_t applied_end;                /* the log's end when what is gathered will be appended */
+    struct partition_waiter waiter;
+    struct turn_hook flush_hook;
+    struct timer linger_timer;
+    bool destroyed;
+};
+
+/* Made when the partition's log is open and led here; begins to load. */
+struct coordinator *coordinator_create(struct coordinator_host *host, enum coordinator_type type, struct partition *partition);
+/* Operations that are not done are failed with NOT_COORDINATOR. */
+void coordinator_destroy(struct coordinator *coordinator);
+
+static inline int64_t coordinator_now_ms(const struct coordinator *coordinator) { /* wall clock, for what is stored */
+    return shard_wall_ms(coordinator->host->shard);
+}
+static inline uint64_t coordinator_now_ns(const struct coordinator *coordinator) { /* monotonic, for timeouts */
+    return shard_now_ns(coordinator->host->shard);
+}
+void coordinator_uuid(struct coordinator *coordinator, struct uuid *ret_uuid);
+/* A broker's setting as it holds now; `key` is Kafka's. */
+int64_t coordinator_config_int(const struct coordinator *coordinator, const char *key);
+/* A group's setting (IncrementalAlterConfigs on GROUP), else the broker's default of it. Both names are Kafka's. */
+int64_t coordinator_group_config_int(const struct coordinator *coordinator, struct slice group, const char *key, const char *broker_key);
+
+/* ---- operations ------------------------------------------------------------------------------------------------------- */
+
+struct coordinator_op {
+    /* set by the caller, who keeps it until done() */
+    struct arena *arena;                /* takes records; may take the answer */
+    /* Never runs unless the coordinator is ACTIVE. */
+    void (*decide)(struct coordinator_op *op, void *state);
+    /* 0: what was decided is on the device. Else a Kafka code: NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, or why the
+     * append failed (see coordinator_error()): answer it, nothing of what decide() filled in holds. */
+    void (*done)(struct coordinator_op *op, int16_t error);
+    int64_t producer_id;                /* of a transaction whose records these are; with `transactional` */
+    int16_t producer_epoch;
+    bool transactional;
+    /* private */
+    struct coordinator *coordinator;
+    struct list node;
+    int64_t end;
+    bool is_parked;
+    struct coordinator_pending *records, **last_record;
+    size_t size;
+};
+/* Zero the op and set its first three members. done() may run before this returns (a refusal), else later. */
+void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op);
+/* In decide(): adds a record; key and value are framed with their version (RECORD_KEY, RECORD_VALUE below) and live in op->arena. */
+void coordinator_add(struct coordinator_op *op, struct slice key, struct slice value);
+/* In decide(): done() waits for coordinator_resume(). Whoever parks it can resume it in the same turn. */
+void coordinator_park(struct coordinator_op *op);
+void coordinator_resume(struct coordinator_op *op);
+/* An operation of the coordinator's own (a timer fired): memory is taken care of. decide() gets `arg` by coordinator_task_arg(op). */
+void coordinator_task(struct coordinator *coordinator, void (*decide)(struct coordinator_op *op, void *state), void *arg);
+void *coordinator_task_arg(const struct coordinator_op *op);
+/* A marker for the transactions whose records are here (WriteTxnMarkers on __consumer_offsets): appended behind what is
+ * gathered, replayed through end_transaction(); done(0) when it is on the device. */
+struct coordinator_marker {
+    int64_t producer_id;
+    int16_t producer_epoch, transaction_version;
+    int32_t coordinator_epoch;
+    bool commit;
+    void (*done)(struct coordinator_marker *marker, int16_t error);
+    struct coordinator_op op; /* private */
+};
+void coordinator_mark(struct coordinator *coordinator, struct coordinator_marker *marker);
+/* What clients of coordinators are told when an append failed, as Kafka translates it. */
+int16_t coordinator_error(enum err err);
+
+/* Encodes a key (2 bytes of type in front) or a value (2 bytes of version in front) into the arena. */
+#define RECORD_KEY(arena, type, name, message) RECORD_BYTES_(arena, type, 0, name, message)
+#define RECORD_VALUE(arena, version, name, message) RECORD_BYTES_(arena, version, version, name, message)
+#define RECORD_BYTES_(arena_, prefix_, version_, name, message)                                      \
+    ({                                                                                               \
+        struct buf record_buf_ = {0};                                                                \
+        struct encoder encoder_;                                                                     \
+        encoder_init(&encoder_, &record_buf_, NULL);                                                 \
+        encode_int16(&encoder_, (int16_t)(prefix_));                                                 \
+        enum err record_err_ = name##_encode(&encoder_, (version_), (message));                      \
+        check(record_err_ == ERR_OK, "a record of ours cannot be encoded: %s", err_text(record_err_)); \
+        struct slice record_bytes_ = arena_slice((arena_), buf_slice(&record_buf_));                 \
+        buf_deinit(&record_buf_);                                                                    \
+        record_bytes_;                                                                               \
+    })
+
+/* ---- placement ---------------------------------------------------------------------------------------------------------- */
+
+/* abs(Java's hash of the id's UTF-16 units) mod count: which partition holds a group, transactional id or share key. */
+int32_t coordinator_partition_of(struct slice id, int32_t partition_count);
+
+#endif

@@ -1,0 +1,103 @@
+/* The groups whose records lie in one partition of __consumer_offsets: of all four kinds, and their committed offsets.
+ *
+ * groups.c       the registry: find, make, remove; replay sends each record to the kind it belongs to; list, delete
+ * offsets.c      committed offsets: commit, fetch, delete, expiry, those of open transactions
+ * classic*.c     JoinGroup and its kin (KIP-62, 345, 394, 429, 814)
+ * consumer*.c    KIP-848: heartbeats, reconciliation; assign_*.c the server's assignors; regex.cc
+ * share_group*.c KIP-932: membership of share groups
+ * streams*.c     KIP-1071: streams groups
+ *
+ * A group lives while it has members, records or offsets. Memory: a group without members costs its name and offsets. */
+#ifndef COORDINATOR_GROUPS_H
+#define COORDINATOR_GROUPS_H
+
+#include "coordinator/coordinator.h"
+
+struct group;
+struct groups;
+
+enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_SHARE, GROUP_STREAMS, GROUP_TYPES };
+const char *group_type_name(enum group_type type); /* "Classic", "Consumer", "Share", "Streams" */
+
+/* Who commits or fetches offsets of a group. */
+struct group_caller {
+    struct slice member_id, instance_id; /* instance_id null: none */
+    int32_t generation;                  /* or member epoch; -1: none is claimed */
+    int16_t version;                     /* of the request */
+    bool transactional;
+    bool old_offset_fetch;               /* OffsetFetch below v9: no member is named */
+};
+
+/* What the kinds of groups do differently for those who treat them alike. Errors are Kafka codes, 0: fine. */
+struct group_methods {
+    enum group_type type;
+    const char *(*state_name)(const struct group *group);                         /* as ListGroups gives it: "Stable", ... */
+    struct slice (*protocol_type)(const struct group *group);                     /* "consumer", "share", "streams", or the classic one */
+    bool (*is_empty)(const struct group *group);                                  /* no members */
+    bool (*is_subscribed)(const struct group *group, struct slice topic);         /* offsets of it are kept */
+    int64_t (*empty_since_ms)(const struct group *group);                         /* for offset expiry; -1: it is not, or not known: the commit's time counts */
+    int16_t (*check_commit)(struct group *group, const struct group_caller *caller);
+    int16_t (*check_fetch)(struct group *group, const struct group_caller *caller);
+    int16_t (*check_delete)(const struct group *group);                           /* NON_EMPTY_GROUP, ... */
+    void (*add_tombstones)(struct group *group, struct coordinator_op *op);       /* of all its records, without offsets */
+    void (*free)(struct group *group);                                            /* timers stopped, parked operations resumed by their owner before */
+    void (*loaded)(struct group *group);                                          /* sessions start; NULL: nothing */
+};
+extern const struct group_methods group_classic_methods, group_consumer_methods, group_share_methods, group_streams_methods;
+
+struct group { /* first member of struct classic_group, consumer_group, share_group, streams_group */
+    struct map_node node;    /* of groups->by_id */
+    struct list all;         /* of groups->all */
+    const struct group_methods *methods;
+    struct groups *groups;
+    struct slice id;         /* owned */
+};
+
+struct groups { /* the state of a COORDINATOR_GROUP */
+    struct coordinator *coordinator;
+    struct map by_id;        /* struct group */
+    struct list all;
+    struct offsets *offsets; /* offsets.c */
+    struct timer expiry_timer;
+};
+
+/* NULL: none. */
+struct group *groups_find(const struct groups *groups, struct slice id);
+/* Takes a new group (its methods set) in under an id that is free. */
+void groups_insert(struct groups *groups, struct group *group, struct slice id);
+/* Removes and frees. Its offsets stay. */
+void groups_remove(struct group *group);
+/* Another kind takes the place of a group under the same id (live conversion, or a record of another kind): the old one is freed. */
+void groups_replace(struct group *old, struct group *group);
+
+/* ---- replay: each kind its records. `key` and `value` decoders stand behind type and version. ------------------------------- */
+
+struct group_record {
+    int16_t type;               /* of the key */
+    struct decoder key;
+    bool tombstone;
+    int16_t version;            /* of the value */
+    struct decoder value;
+    const struct coordinator_record *raw;
+};
+/* Keys 0-1. */
+enum err offsets_replay(struct groups *groups, struct group_record *record) MUST_USE;
+/* Key 2. */
+enum err classic_replay(struct groups *groups, struct group_record *record) MUST_USE;
+/* Keys 3-8, 16. */
+enum err consumer_replay(struct groups *groups, struct group_record *record) MUST_USE;
+/* Keys 10-15. */
+enum err share_group_replay(struct groups *groups, struct group_record *record) MUST_USE;
+/* Keys 17, 19-23. */
+enum err streams_replay(struct groups *groups, struct group_record *record) MUST_USE;
+
+/* ---- offsets.c -------------------------------------------------------------------------------------------------------------- */
+
+struct offsets *offsets_create(struct groups *groups);
+void offsets_destroy(struct offsets *offsets);
+void offsets_end_transaction(struct offsets *offsets, int64_t producer_id, bool commit);
+/* Tombstones of all offsets of a group that goes. */
+void offsets_add_tombstones(struct offsets *offsets, struct slice group, struct coordinator_op *op);
+bool offsets_has_group(const struct offsets *offsets, struct slice group);
+
+#endif
