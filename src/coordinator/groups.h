@@ -37,6 +37,8 @@ struct group_methods {
     bool (*is_subscribed)(const struct group *group, struct slice topic);         /* offsets of it are kept */
     int64_t (*empty_since_ms)(const struct group *group);                         /* for offset expiry; -1: it is not, or not known: the commit's time counts */
     int16_t (*check_commit)(struct group *group, const struct group_caller *caller);
+    /* NULL: check_commit() said all. Else asked for each partition after it: a member that is behind may commit what it still owns. */
+    int16_t (*check_commit_partition)(struct group *group, const struct group_caller *caller, struct uuid topic_id, int32_t partition);
     int16_t (*check_fetch)(struct group *group, const struct group_caller *caller);
     int16_t (*check_delete)(const struct group *group);                           /* NON_EMPTY_GROUP, ... */
     void (*add_tombstones)(struct group *group, struct coordinator_op *op);       /* of all its records, without offsets */
