@@ -109,6 +109,7 @@ struct coordinator_op {
     int64_t producer_id;                /* of a transaction whose records these are; with `transactional` */
     int16_t producer_epoch;
     bool transactional;
+    bool applied;                       /* set in decide(): the state has what its records say, they are not replayed */
     /* private */
     struct coordinator *coordinator;
     struct list node;
@@ -121,7 +122,8 @@ struct coordinator_op {
 void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op);
 /* In decide(): adds a record; key and value are framed with their version (RECORD_KEY, RECORD_VALUE below) and live in op->arena. */
 void coordinator_add(struct coordinator_op *op, struct slice key, struct slice value);
-/* In decide(): done() waits for coordinator_resume(). Whoever parks it can resume it in the same turn. */
+/* In decide(): done() waits for coordinator_resume(). Whoever parks it can resume it in the same turn, also from another
+ * operation's decide(), on whose records it then waits too (a leader's SyncGroup answers those of the others). */
 void coordinator_park(struct coordinator_op *op);
 void coordinator_resume(struct coordinator_op *op);
 /* An operation of the coordinator's own (a timer fired): memory is taken care of. decide() gets `arg` by coordinator_task_arg(op). */
@@ -161,5 +163,7 @@ int16_t coordinator_error(enum err err);
 
 /* abs(Java's hash of the id's UTF-16 units) mod count: which partition holds a group, transactional id or share key. */
 int32_t coordinator_partition_of(struct slice id, int32_t partition_count);
+/* That hash: also the order in which Kafka walks what it keeps in a hash map. */
+uint32_t coordinator_hash(struct slice id);
 
 #endif

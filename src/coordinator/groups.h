@@ -15,6 +15,10 @@
 
 struct group;
 struct groups;
+struct classic_join;  /* coordinator/classic.h: requests of the classic protocol */
+struct classic_sync;
+struct classic_leave;
+struct heartbeat_request;
 
 enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_SHARE, GROUP_STREAMS, GROUP_TYPES };
 const char *group_type_name(enum group_type type); /* "Classic", "Consumer", "Share", "Streams" */
@@ -44,6 +48,12 @@ struct group_methods {
     void (*add_tombstones)(struct group *group, struct coordinator_op *op);       /* of all its records, without offsets */
     void (*free)(struct group *group);                                            /* timers stopped, parked operations resumed by their owner before */
     void (*loaded)(struct group *group);                                          /* sessions start; NULL: nothing */
+    /* Requests of the classic protocol at a group of another kind; NULL: it has no members that speak it. A join comes
+     * here only when the group has members; an empty consumer or streams group becomes a classic one. */
+    void (*classic_join)(struct group *group, struct classic_join *join);
+    void (*classic_sync)(struct group *group, struct classic_sync *sync);
+    int16_t (*classic_heartbeat)(struct group *group, const struct heartbeat_request *request);
+    void (*classic_leave)(struct group *group, struct classic_leave *leave);
 };
 extern const struct group_methods group_classic_methods, group_consumer_methods, group_share_methods, group_streams_methods;
 
@@ -58,6 +68,7 @@ struct group { /* first member of struct classic_group, consumer_group, share_gr
 struct groups { /* the state of a COORDINATOR_GROUP */
     struct coordinator *coordinator;
     struct map by_id;        /* struct group */
+    struct list classic_due; /* timers of classic groups that have fired, their operation is to come; classic.c */
     struct list all;
     struct offsets *offsets; /* offsets.c */
     struct timer expiry_timer;
