@@ -11,6 +11,9 @@ SAN ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+ifeq ($(origin CXX),default)
+CXX := $(if $(filter clang,$(notdir $(CC))),clang++,g++)
+endif
 ifeq ($(SAN),)
 OUT := build
 OPT := -O2 -g
@@ -34,8 +37,10 @@ VERSION  := 0.1.0
 WARN     := -Wall -Wextra -Werror -Wstrict-prototypes -Wvla -Wpointer-arith -Wshadow
 CPPFLAGS := -D_GNU_SOURCE -DMYELIN_VERSION='"$(VERSION)"' -Isrc -I$(OUT)/gen -I.
 CFLAGS   := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fno-common -pthread
+# The few shims over libraries that are C++ (src/coordinator/regex.cc).
+CXXFLAGS := -std=gnu++17 $(OPT) -Wall -Wextra -Werror -fno-strict-aliasing -fno-exceptions -fno-rtti -pthread
 LDFLAGS  := $(OPT) -pthread
-LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lm
+LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lre2 -lstdc++ -lm
 
 # --- generated: protocol messages, error codes, configuration keys -------------------------------------
 GEN       := $(OUT)/gen
@@ -49,8 +54,8 @@ $(GEN_STAMP): $(SCHEMA)
 # --- one archive a part --------------------------------------------------------------------------------
 # Linking takes from an archive only what is used, so that one part builds and tests while another is open.
 PARTS := base protocol log raft metadata controller replica coordinator security broker http cli
-part_src = $(shell find src/$(1) -name '*.c' 2>/dev/null | sort) $(if $(filter runtime/%,$(1)),src/runtime/fs_util.c)
-obj_of   = $(patsubst %.c,$(OUT)/%.o,$(1))
+part_src = $(shell find src/$(1) -name '*.c' -o -name '*.cc' 2>/dev/null | sort) $(if $(filter runtime/%,$(1)),src/runtime/fs_util.c)
+obj_of   = $(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1)))
 define part_rule
 $(OUT)/lib/$(1).a: $(call obj_of,$(call part_src,$(1)))
 	@mkdir -p $$(@D)
@@ -79,6 +84,9 @@ link      = @$(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group 
 $(OUT)/%.o: %.c $(GEN_STAMP)
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(OUT)/%.o: %.cc $(GEN_STAMP)
+	@mkdir -p $(@D)
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 $(GEN)/%.o: $(GEN)/%.c
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
