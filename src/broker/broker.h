@@ -21,6 +21,7 @@ struct fetch_sessions; /* broker/fetch_session.h */
 struct metrics;        /* broker/metrics.h */
 struct connections;    /* broker/connections.h */
 struct telemetry;      /* broker/telemetry.h */
+struct coordinators;   /* broker/coordinators.h */
 
 struct broker_listener {
     struct broker *broker;
@@ -63,6 +64,7 @@ struct broker_shard {
     struct map partitions; /* struct partition by topic id and index: those this shard owns */
     struct list all_partitions; /* the same; and between them the place that a walk has come to (collect.c) */
     struct partitions_state *partitions_state; /* partitions.c */
+    struct coordinators *coordinators;
     struct list conns;     /* struct conn, the longest idle first */
     struct timer idle_timer, stalled_timer;
     struct list stalled;   /* connections that wait for room in the tails */

@@ -7,6 +7,7 @@
 #include "coordinator/coordinator.h"
 
 /* One operation of a request at the coordinator of one id. Embed it, zeroed, in the request's arena (or one's own memory). */
+struct coordinator_visit_all;
 struct coordinator_visit {
     struct coordinator_op op;  /* set decide */
     struct request *request;   /* NULL: of the broker's own; then set `home` and op.arena */
@@ -20,9 +21,10 @@ struct coordinator_visit {
     struct uuid topic_id;
     int16_t error;
     struct arena arena;
+    struct coordinator_visit_all *all;
 };
 /* Runs the operation where the coordinator of `id` is. While it is away it alone uses its arena: the request's, or with
- * `own_arena` (a request that visits several at once) one that goes with the request. */
+ * `own_arena` (a request that visits several at once) one that goes with the request. answer() may run before this returns. */
 void coordinator_visit(struct coordinator_visit *visit, enum coordinator_type type, struct slice id, bool own_arena);
 /* The same on every coordinator of the type that is led here, or loads here (ListGroups): one visit a partition.
  * visit_all->done runs on the request's shard. */
@@ -44,7 +46,11 @@ int16_t coordinator_topic_ready(struct broker_shard *shard, enum coordinator_typ
 void coordinators_init(struct broker_shard *shard);
 void coordinators_partition_changed(struct broker_shard *shard, struct partition *partition); /* its log, leadership, or state */
 void coordinators_partition_gone(struct broker_shard *shard, struct partition *partition);
-void coordinators_stop(struct broker_shard *shard); /* before the logs close: parked operations are failed */
+void coordinators_topic_changed(struct broker_shard *shard, const struct image_topic *topic, bool removed);
+/* The node stops: parked operations are failed, new ones refused. */
+void coordinators_stop(struct broker_shard *shard);
+/* Before the logs close. */
+void coordinators_close(struct broker_shard *shard);
 void coordinators_free(struct broker_shard *shard);
 
 #endif

@@ -10,6 +10,7 @@
 #include "broker/checkpoints.h"
 #include "broker/conn.h"
 #include "broker/connections.h"
+#include "broker/coordinators.h"
 #include "broker/fetch_session.h"
 #include "broker/metrics.h"
 #include "broker/shard_call.h"
@@ -192,6 +193,7 @@ static void drain(struct everywhere *step, struct broker_shard *shard) {
         struct parked *parked = container_of(shard->parked.next, struct parked, node);
         parked->stop(parked);
     }
+    coordinators_stop(shard);
     conn_end_all(shard);
     shard->in_work--;
     conn_check_drained(shard);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/connections.h"
+#include "broker/coordinators.h"
 #include "broker/moves.h"
 #include "broker/strays.h"
 #include "broker/telemetry.h"
@@ -104,10 +105,12 @@ static void opened(struct log *log, enum err err, void *user) {
         epochs_assign(log_epochs(log), partition->leader_epoch, log_offsets(log).end);
     if (log && !partition->deleting)
         moves_opened(partition);
-    if (partition->deleting)
+    if (partition->deleting) {
         delete_partition(partition);
-    else
+    } else {
+        coordinators_partition_changed(shard, partition);
         partition_wake(partition);
+    }
     open_next(shard);
 }
 
@@ -215,8 +218,10 @@ static void take_leadership(struct broker_shard *shard, struct partition *partit
         if (leads)
             epochs_assign(log_epochs(partition->log), partition->leader_epoch, log_offsets(partition->log).end);
     }
-    if (changed)
+    if (changed) {
+        coordinators_partition_changed(shard, partition);
         partition_wake(partition);
+    }
 }
 
 static void see_partition(struct broker_shard *shard, const struct image_topic *topic, int32_t index, bool created) {
@@ -241,6 +246,7 @@ static void partition_changed(void *arg, const struct image_topic *topic, int32_
         return;
     see_partition(shard, topic, index, true);
     open_next(shard);
+    coordinators_topic_changed(shard, topic, false);
 }
 
 static void topic_removed(void *arg, const struct image_topic *topic) {
@@ -252,6 +258,7 @@ static void topic_removed(void *arg, const struct image_topic *topic) {
         if (partition)
             delete_partition(partition);
     }
+    coordinators_topic_changed(shard, topic, true);
 }
 
 static void config_changed(void *arg, int8_t type, struct slice name) {
@@ -284,9 +291,12 @@ void partitions_init(struct broker_shard *shard) {
     state->reopen_timer.fire = reopen;
     shard->partitions_state = state;
     shard->image = image_create(&state->observer);
+    coordinators_init(shard);
 }
 
 void partitions_free(struct broker_shard *shard) {
+    coordinators_close(shard); /* of a node that did not get to closing its logs */
+    coordinators_free(shard);
     map_each_safe(node, &shard->partitions)
         partition_free(container_of(node, struct partition, node));
     map_deinit(&shard->partitions);
@@ -369,6 +379,7 @@ static void delete_partition(struct partition *partition) {
         map_remove(&shard->partitions, &partition->node);
         list_remove(&partition->all);
         partition->err = ERR_NOT_FOUND;
+        coordinators_partition_gone(shard, partition);
         partition_wake(partition);
     }
     if (partition->opening)
@@ -438,6 +449,7 @@ void partitions_close_all(struct broker_shard *shard, void (*done)(struct broker
     state->queue_count = state->queue_next;
     if (state->opening)
         return; /* open_next() comes back here */
+    coordinators_close(shard);
     memset(shard->open_failed, 0, sizeof shard->open_failed);
     state->closing++; /* so that nothing ends before all have begun */
     map_each(node, &shard->partitions) {

@@ -22,6 +22,7 @@
 #include "base/check.h"
 #include "metadata/config.h"
 #include "metadata/image.h"
+#include "protocol/batch.h"
 #include "protocol/codec.h"
 #include "replica/partition.h"
 
@@ -50,6 +51,8 @@ struct coordinator_kind {
     /* A transaction marker was replayed. NULL: none are expected. */
     void (*end_transaction)(void *state, int64_t producer_id, int16_t producer_epoch, bool commit);
     void (*loaded)(void *state); /* everything was replayed: timers start here */
+    /* A topic came, changed (a partition at a time), or goes (`removed`; it is still whole). Only while ACTIVE. NULL: no matter. */
+    void (*topic_changed)(void *state, const struct image_topic *topic, bool removed);
 };
 extern const struct coordinator_kind coordinator_group_kind, coordinator_transaction_kind, coordinator_share_kind;
 
@@ -58,6 +61,7 @@ struct coordinator_host {
     struct shard *shard;
     const struct image *image;          /* of the shard; changes between turns */
     const struct broker_config *config;
+    struct compressor *compressor;
     void *user;                         /* struct broker_shard */
 };
 
@@ -70,19 +74,31 @@ struct coordinator {
     enum { COORDINATOR_LOADING, COORDINATOR_ACTIVE, COORDINATOR_FAILED } phase;
     void *state;                        /* of its kind */
     struct coordinator_load *load;      /* private from here: coordinator.c */
-    struct list node, ops, parked;
-    struct buf batch;
+    struct list node;                   /* the host's */
+    /* Operations by where they are: before decide(), parked, waiting for the device in order of `end`, failed */
+    struct list queued, parked, ops, failed;
+    struct list resumed;                /* by the decide() that runs now */
+    struct coordinator_op *deciding;
+    struct buf batch;                   /* gathered and not appended; with its builder */
+    struct batch_builder builder;
     int64_t applied_end;                /* the log's end when what is gathered will be appended */
+    int64_t linger_ms;                  /* 0: each operation by itself, -1: a turn */
+    enum codec codec;
     struct partition_waiter waiter;
-    struct turn_hook flush_hook;
+    struct turn_hook hook;
     struct timer linger_timer;
-    bool destroyed;
+    bool stopping;
 };
 
 /* Made when the partition's log is open and led here; begins to load. */
 struct coordinator *coordinator_create(struct coordinator_host *host, enum coordinator_type type, struct partition *partition);
 /* Operations that are not done are failed with NOT_COORDINATOR. */
 void coordinator_destroy(struct coordinator *coordinator);
+/* The node stops: parked operations are failed with NOT_COORDINATOR, new ones refused; those decided end as they should. */
+void coordinator_stop(struct coordinator *coordinator);
+static inline bool coordinator_is_loading(const struct coordinator *coordinator) { /* replay() is told of the past, not of what was just decided */
+    return coordinator->phase == COORDINATOR_LOADING;
+}
 
 static inline int64_t coordinator_now_ms(const struct coordinator *coordinator) { /* wall clock, for what is stored */
     return shard_wall_ms(coordinator->host->shard);
@@ -106,24 +122,30 @@ struct coordinator_op {
     /* 0: what was decided is on the device. Else a Kafka code: NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS, or why the
      * append failed (see coordinator_error()): answer it, nothing of what decide() filled in holds. */
     void (*done)(struct coordinator_op *op, int16_t error);
+    /* The records were refused (too large) and not replayed, the state lives on: takes back what decide() did to it. NULL: nothing. */
+    void (*undo)(struct coordinator_op *op, void *state);
     int64_t producer_id;                /* of a transaction whose records these are; with `transactional` */
     int16_t producer_epoch;
     bool transactional;
     bool applied;                       /* set in decide(): the state has what its records say, they are not replayed */
+    bool divisible;                     /* the records may come in several batches (sweeps) */
     /* private */
     struct coordinator *coordinator;
     struct list node;
-    int64_t end;
+    int64_t end;                        /* durable from here on: done */
+    int16_t error;
     bool is_parked;
     struct coordinator_pending *records, **last_record;
     size_t size;
 };
-/* Zero the op and set its first three members. done() may run before this returns (a refusal), else later. */
+/* Zero the op and set its first three members. done() may run before this returns (a refusal), else at the end of a turn.
+ * From inside a decide(): decided after it. */
 void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op);
 /* In decide(): adds a record; key and value are framed with their version (RECORD_KEY, RECORD_VALUE below) and live in op->arena. */
 void coordinator_add(struct coordinator_op *op, struct slice key, struct slice value);
 /* In decide(): done() waits for coordinator_resume(). Whoever parks it can resume it in the same turn, also from another
- * operation's decide(), on whose records it then waits too (a leader's SyncGroup answers those of the others). */
+ * operation's decide(), on whose records it then waits too (a leader's SyncGroup answers those of the others). done()
+ * never runs inside resume, but at the end of a turn. */
 void coordinator_park(struct coordinator_op *op);
 void coordinator_resume(struct coordinator_op *op);
 /* An operation of the coordinator's own (a timer fired): memory is taken care of. decide() gets `arg` by coordinator_task_arg(op). */
@@ -138,8 +160,13 @@ struct coordinator_marker {
     bool commit;
     void (*done)(struct coordinator_marker *marker, int16_t error);
     struct coordinator_op op; /* private */
+    struct arena arena;
 };
 void coordinator_mark(struct coordinator *coordinator, struct coordinator_marker *marker);
+/* For the host: a topic came, changed or goes. */
+void coordinator_topic_changed(struct coordinator *coordinator, const struct image_topic *topic, bool removed);
+/* For the host: the partition's leader epoch rose. */
+void coordinator_raise_epoch(struct coordinator *coordinator, int32_t epoch);
 /* What clients of coordinators are told when an append failed, as Kafka translates it. */
 int16_t coordinator_error(enum err err);
 

@@ -71,7 +71,9 @@ struct groups { /* the state of a COORDINATOR_GROUP */
     struct list classic_due; /* timers of classic groups that have fired, their operation is to come; classic.c */
     struct list all;
     struct offsets *offsets; /* offsets.c */
-    struct timer expiry_timer;
+    struct arena scratch;    /* of the record that is replayed */
+    int16_t warned[16];      /* types of records that are not known */
+    int warned_count;
 };
 
 /* NULL: none. */
@@ -108,6 +110,8 @@ enum err streams_replay(struct groups *groups, struct group_record *record) MUST
 
 struct offsets *offsets_create(struct groups *groups);
 void offsets_destroy(struct offsets *offsets);
+void offsets_loaded(struct offsets *offsets); /* expiry begins */
+void offsets_topic_removed(struct offsets *offsets, const struct image_topic *topic);
 void offsets_end_transaction(struct offsets *offsets, int64_t producer_id, bool commit);
 /* Tombstones of all offsets of a group that goes. */
 void offsets_add_tombstones(struct offsets *offsets, struct slice group, struct coordinator_op *op);
