@@ -42,7 +42,7 @@ static void timer_fired(struct shard *shard, struct timer *base) {
     coordinator_task(timer->groups->coordinator, run_due, NULL);
 }
 
-static void timer_init(struct classic_timer *timer, struct groups *groups, void (*run)(struct classic_timer *timer, struct coordinator_op *op)) {
+void classic_timer_init(struct classic_timer *timer, struct groups *groups, void (*run)(struct classic_timer *timer, struct coordinator_op *op)) {
     list_init(&timer->due);
     if (!groups->classic_due.next)
         list_init(&groups->classic_due);
@@ -69,8 +69,7 @@ void classic_session_extend(struct classic_session *session, int64_t timeout_ms)
     classic_timer_start(&session->timer, timeout_ms);
 }
 
-/* False: there was a sign of life since the timer was set; it runs on. */
-static bool session_is_over(struct classic_session *session) {
+bool classic_session_is_over(struct classic_session *session) {
     struct coordinator *coordinator = session->timer.groups->coordinator;
     uint64_t now_ns = coordinator_now_ns(coordinator);
     if (now_ns >= session->deadline_ns)
@@ -82,13 +81,13 @@ static bool session_is_over(struct classic_session *session) {
 
 static void member_is_due(struct classic_timer *timer, struct coordinator_op *op) {
     struct classic_member *member = container_of(timer, struct classic_member, session.timer);
-    if (session_is_over(&member->session))
+    if (classic_session_is_over(&member->session))
         classic_expire_member(member, op);
 }
 
 static void pending_is_due(struct classic_timer *timer, struct coordinator_op *op) {
     struct classic_pending *pending = container_of(timer, struct classic_pending, session.timer);
-    if (session_is_over(&pending->session))
+    if (classic_session_is_over(&pending->session))
         classic_expire_pending(pending, op);
 }
 
@@ -111,8 +110,8 @@ struct classic_group *classic_group_create_detached(struct groups *groups) {
     group->delay_ms = -1;
     list_init(&group->members);
     list_init(&group->support);
-    timer_init(&group->join_timer, groups, join_is_due);
-    timer_init(&group->sync_timer, groups, sync_is_due);
+    classic_timer_init(&group->join_timer, groups, join_is_due);
+    classic_timer_init(&group->sync_timer, groups, sync_is_due);
     return group;
 }
 
@@ -398,7 +397,7 @@ struct classic_member *classic_member_add(struct classic_group *group, const str
     own(&member->assignment, SLICE_EMPTY);
     member->rebalance_timeout_ms = spec->rebalance_timeout_ms;
     member->session_timeout_ms = spec->session_timeout_ms;
-    timer_init(&member->session.timer, group->group.groups, member_is_due);
+    classic_timer_init(&member->session.timer, group->group.groups, member_is_due);
     if (!group->member_count)
         own(&group->protocol_type, spec->protocol_type);
     if (!group->leader.ptr)
@@ -465,7 +464,7 @@ void classic_pending_add(struct classic_group *group, struct slice id, int32_t s
     struct classic_pending *pending = mem_new(struct classic_pending);
     pending->group = group;
     own(&pending->id, id);
-    timer_init(&pending->session.timer, group->group.groups, pending_is_due);
+    classic_timer_init(&pending->session.timer, group->group.groups, pending_is_due);
     map_insert(&group->pending, &pending->node, hash_slice(pending->id));
     classic_session_extend(&pending->session, session_timeout_ms);
 }

@@ -47,6 +47,10 @@ struct classic_timer {
     struct groups *groups;
 };
 
+void classic_timer_init(struct classic_timer *timer, struct groups *groups, void (*run)(struct classic_timer *timer, struct coordinator_op *op));
+void classic_timer_start(struct classic_timer *timer, int64_t delay_ms); /* restarts a running one */
+void classic_timer_stop(struct classic_timer *timer);
+
 /* When silence is too long. A heartbeat moves the deadline only; the timer finds out when it fires. */
 struct classic_session {
     struct classic_timer timer;
@@ -158,6 +162,8 @@ void classic_find_topics(struct classic_group *group);
 void classic_enter(struct classic_group *group, enum classic_state state);
 /* The session lasts that long from now, whatever it was. */
 void classic_session_extend(struct classic_session *session, int64_t timeout_ms);
+/* Asked when its timer fires. False: there was a sign of life since the timer was set; it runs on. */
+bool classic_session_is_over(struct classic_session *session);
 static inline void classic_session_start(struct classic_member *member) {
     classic_session_extend(&member->session, member->session_timeout_ms);
 }

@@ -22,9 +22,7 @@ void classic_fill_sync(struct classic_sync *sync, const struct classic_group *gr
 /* It has asked for its assignment. */
 void classic_sync_came(struct classic_member *member);
 
-void classic_timer_start(struct classic_timer *timer, int64_t delay_ms);
-void classic_timer_stop(struct classic_timer *timer);
-/* What they do, as operations (classic_rebalance.c). */
+/* What timers do, as operations (classic_rebalance.c). */
 void classic_expire_member(struct classic_member *member, struct coordinator_op *op);
 void classic_expire_pending(struct classic_pending *pending, struct coordinator_op *op);
 void classic_join_is_due(struct classic_group *group, struct coordinator_op *op);
