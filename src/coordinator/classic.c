@@ -44,8 +44,6 @@ static void timer_fired(struct shard *shard, struct timer *base) {
 
 void classic_timer_init(struct classic_timer *timer, struct groups *groups, void (*run)(struct classic_timer *timer, struct coordinator_op *op)) {
     list_init(&timer->due);
-    if (!groups->classic_due.next)
-        list_init(&groups->classic_due);
     timer->timer.fire = timer_fired;
     timer->run = run;
     timer->groups = groups;

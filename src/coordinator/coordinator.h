@@ -124,6 +124,7 @@ struct coordinator_op {
     void (*done)(struct coordinator_op *op, int16_t error);
     /* The records were refused (too large) and not replayed, the state lives on: takes back what decide() did to it. NULL: nothing. */
     void (*undo)(struct coordinator_op *op, void *state);
+    void *undo_arg;                     /* decide()'s, for undo() */
     int64_t producer_id;                /* of a transaction whose records these are; with `transactional` */
     int16_t producer_epoch;
     bool transactional;

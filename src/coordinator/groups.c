@@ -60,6 +60,7 @@ static enum err dispatch(struct groups *groups, struct group_record *record) {
     switch (record->type) {
     case 0:
     case 1: return offsets_replay(groups, record);
+    case 2: return classic_replay(groups, record);
     default: warn_unknown(groups, record->type); return ERR_OK;
     }
 }

@@ -14,10 +14,13 @@ request_handler handle_create_topics, handle_delete_topics, handle_create_partit
 request_handler handle_describe_configs, handle_incremental_alter_configs, handle_alter_configs, handle_list_config_resources;
 request_handler handle_describe_log_dirs, handle_alter_replica_log_dirs;
 request_handler handle_describe_quorum, handle_update_features;
+request_handler handle_join_group, handle_sync_group, handle_heartbeat, handle_leave_group, handle_describe_groups;
 request_handler handle_get_telemetry_subscriptions, handle_push_telemetry;
 
 /* What a client may do when nothing forbids it: the bits of KIP-430. */
-enum { TOPIC_OPERATIONS_ALL = 3576, CLUSTER_OPERATIONS_ALL = 8096 };
+enum { TOPIC_OPERATIONS_ALL = 3576, CLUSTER_OPERATIONS_ALL = 8096, GROUP_OPERATIONS_ALL = 3400 };
+/* The peer as groups remember it: "/127.0.0.1". */
+struct slice client_host(const struct request *request, struct arena *arena);
 /* A broker's endpoint on the listener that a request came in on; NULL: it has none. */
 const struct image_endpoint *broker_endpoint(const struct image_broker *broker, const struct request *request);
 /* Any broker that is up: what clients are told is the controller. -1: none. */
