@@ -61,14 +61,12 @@ static bool read_long_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret)
  * usual one and two bytes are read in line. */
 static inline __attribute__((always_inline)) bool read_int(const uint8_t **ptr, const uint8_t *end, int32_t *ret) {
     const uint8_t *p = *ptr;
-    if (__builtin_expect(end - p < 2, 0))
-        return read_long_int(ptr, end, ret);
-    if (!(p[0] & 0x80)) {
+    if (p < end && !(p[0] & 0x80)) {
         *ret = zigzag_decode32(p[0]);
         *ptr = p + 1;
         return true;
     }
-    if (!(p[1] & 0x80)) {
+    if (end - p >= 2 && !(p[1] & 0x80)) {
         *ret = zigzag_decode32((p[0] & 0x7fu) | (uint32_t)p[1] << 7);
         *ptr = p + 2;
         return true;
