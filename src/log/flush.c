@@ -308,7 +308,7 @@ static void flush_log(struct log *log) {
     int64_t pending = (int64_t)log_pending_bytes(log);
     const struct segment *last = log_last_segment(log);
     /* A batch that a write behind has brought to the segment in part may have left the tail in part. */
-    bool direct = pending >= DIRECT_MIN || !journal || pending > last->size || tail_start(log, last) > last->size - pending;
+    bool direct = pending >= DIRECT_MIN || !journal || pending > last->size || !tail_holds(log, last, last->size - pending);
     bool may_add = journal && !lacks_direct(log);
     if (log->renaming) {
         if (may_add && journal_add(journal, log))

@@ -191,6 +191,10 @@ void tail_forget_segment(struct log *log, struct segment *segment);
 void tail_drop(struct log *log);
 /* Copies bytes [pos, pos+size) of the segment from the tail; false when the tail does not hold them all. */
 bool tail_copy(const struct log *log, const struct segment *segment, int64_t pos, void *ptr, size_t size);
+/* The tail holds the segment's bytes from pos to its end. */
+bool tail_holds(const struct log *log, const struct segment *segment, int64_t pos);
+/* The block that holds the byte at pos of the segment; NULL: none. */
+struct tail_block *tail_find(const struct log *log, const struct segment *segment, int64_t pos);
 /* First file position of the segment that the tail holds up to its end; segment->size when none. */
 int64_t tail_start(const struct log *log, const struct segment *segment);
 
@@ -290,16 +294,22 @@ struct inventory_checkpoint {
 struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
                                                  int32_t partition);
 
-/* ---- journal format, shared by journal.c and inventory.c ---- */
-/* A group starts on a block of its own:
- *    0  8 bytes "MYELINJ1"            32  u64 oldest group still needed    48  u32 entries
- *    8  u64 number                    40  u32 size without padding         52  u32 CRC-32C of [0,52) and [56,size)
- *   16  16 bytes id of this journal   44  u32 generation                   56  entries, each
- *       0  16 bytes topic id   16  i32 partition   20  u32 size   24  i64 base offset   32  the batches, padded to 8
- * A group is valid when magic, id and CRC are right. Those from `oldest` of the newest valid group up to it are
- * replayed in order of number; a torn group can only be the newest and was never acknowledged. Big-endian. */
-#define JOURNAL_MAGIC "MYELINJ1"
-enum { JOURNAL_HEADER = 56, JOURNAL_ENTRY_HEADER = 32 };
+/* ---- journal format, shared by journal.c and journal_read.c ---- */
+/* A group starts on a block of its own with its head, which goes on to the next block:
+ *    0  8 bytes "MYELINJ2"            32  u64 oldest group still needed    48  u32 entries
+ *    8  u64 number                    40  u32 size without padding         52  u32 CRC-32C of [0,52) and [56,head)
+ *   16  16 bytes id of this journal   44  u32 size of the head             56  entries, each
+ *       0  16 bytes topic id   16  i32 partition   20  u32 size   24  i64 base offset   32  u32 place   36  u32 CRC-32C
+ *       of the first JOURNAL_PREFIX_SIZE bytes of each batch   40  the batches, padded to 8, when place is JOURNAL_INLINE
+ * Large entries' batches lie in whole blocks after the head's, with what the segment has around them: place counts from
+ * the first of these blocks. Their own CRCs stand for what lies behind their prefixes, and nobody reads them twice.
+ * A group is valid when magic, id, CRC, and those of large entries are right. Groups from `oldest` of the newest valid one
+ * up to it are replayed in order of number; a torn group can only be the newest and was never acknowledged. Big-endian.
+ * "MYELINJ1", of earlier versions, is read too: 0 at 44, the head is all; entries of 32 bytes and the batches. */
+#define JOURNAL_MAGIC "MYELINJ2"
+#define JOURNAL_MAGIC_1 "MYELINJ1"
+enum { JOURNAL_HEADER = 56, JOURNAL_ENTRY_HEADER = 40, JOURNAL_ENTRY_HEADER_1 = 32, JOURNAL_PREFIX_SIZE = BATCH_CRC_START };
+#define JOURNAL_INLINE UINT32_MAX
 #define JOURNAL_PREFIX "myelin-journal-"
 
 #endif

@@ -14,6 +14,8 @@
 
 enum {
     GROUP_MAX = 2 << 20,            /* bytes of one group */
+    LARGE_ENTRY = 32 << 10,     /* bytes of batches from which they are written where they lie in the tail */
+    PIECES_MAX = 256,               /* of one group's write */
     RING_DEFAULT = 128 << 20,
     RING_READY_FIRST = 2 << 20,     /* zeroed before the first group; more is zeroed when a quarter is in use */
     ZERO_STEP = 4 << 20,
@@ -36,13 +38,23 @@ struct group {
     struct group_log *logs;
 };
 
+/* What a group is written from: its head and copied blocks, both in `memory`, and blocks of tails. */
+struct load {
+    uint8_t *memory;               /* GROUP_MAX bytes: the head grows from the front, copied blocks from the end */
+    size_t size;                   /* of the head */
+    size_t copied, blocks_size;    /* bytes of copied blocks; of all blocks behind the head */
+    uint32_t entries;
+    int piece_count;               /* [0] is the head */
+    struct file_piece pieces[PIECES_MAX];
+    struct tail_block *blocks[PIECES_MAX]; /* referenced; NULL: the piece is in `memory` */
+};
+
 struct journal {
     struct log_store *store;
     int dir;
     char *path;
     struct file *file;
     struct uuid id;
-    uint32_t generation;
     int64_t ring_size, ring_ready; /* bytes zeroed, from 0: what may be used */
     int64_t zero_to;
     uint64_t grow_after_ns;
@@ -50,9 +62,7 @@ struct journal {
     uint64_t next_number;
     struct list groups;
     struct group *filling, *flying;
-    uint8_t *filling_memory, *flying_memory;
-    size_t filling_size; /* header included */
-    uint32_t filling_entries;
+    struct load *filling_load, *flying_load;
     struct file_io io;
     uint64_t submitted_ns;
     struct work zero_work;
@@ -154,6 +164,22 @@ static void group_free(struct group *group) {
     mem_free(group);
 }
 
+/* Gives back the tails' blocks. */
+static void load_release(struct journal *journal, struct load *load) {
+    for (int i = 1; i < load->piece_count; i++)
+        if (load->blocks[i])
+            tail_block_unref(journal->store, load->blocks[i]);
+    load->piece_count = 1;
+}
+
+static void load_destroy(struct journal *journal, struct load *load) {
+    if (!load)
+        return;
+    load_release(journal, load);
+    mem_free(load->memory);
+    mem_free(load);
+}
+
 void journal_destroy(struct journal *journal) {
     if (!journal)
         return;
@@ -161,8 +187,8 @@ void journal_destroy(struct journal *journal) {
         group_free(container_of(node, struct group, node));
     group_free(journal->filling);
     file_unref(journal->file);
-    mem_free(journal->filling_memory);
-    mem_free(journal->flying_memory);
+    load_destroy(journal, journal->filling_load);
+    load_destroy(journal, journal->flying_load);
     mem_free(journal->path);
     mem_free(journal);
 }
@@ -187,12 +213,21 @@ void journal_stop(struct journal *journal, void (*idle)(void *arg), void *arg) {
 }
 
 static void group_start(struct journal *journal) {
-    if (!journal->filling_memory)
-        journal->filling_memory = mem_alloc_aligned(FILE_DIRECT_ALIGN, GROUP_MAX);
+    if (!journal->filling_load) {
+        journal->filling_load = mem_new(struct load);
+        journal->filling_load->memory = mem_alloc_aligned(FILE_DIRECT_ALIGN, GROUP_MAX);
+        journal->filling_load->piece_count = 1;
+    }
     journal->filling = mem_new(struct group);
     journal->filling->flush = journal->store->options.journal_flush;
-    journal->filling_size = JOURNAL_HEADER;
-    journal->filling_entries = 0;
+    struct load *load = journal->filling_load;
+    load->size = JOURNAL_HEADER;
+    load->copied = load->blocks_size = 0;
+    load->entries = 0;
+}
+
+static size_t load_size(const struct load *load) { /* padded */
+    return (size_t)align_up((int64_t)load->size) + load->blocks_size;
 }
 
 /* flush.messages, where an answer means "written". */
@@ -215,33 +250,107 @@ static void group_note_log(struct group *group, struct log *log) {
     };
 }
 
+/* ---- entries ---------------------------------------------------------------------------------------------------------- */
+
+static uint32_t prefixes_crc(const struct log *log, const struct segment *segment, int64_t pos) {
+    uint32_t crc = 0;
+    while (pos < segment->size) {
+        uint8_t prefix[JOURNAL_PREFIX_SIZE];
+        bool there = tail_copy(log, segment, pos, prefix, sizeof prefix);
+        check(there, "the tail of %s lacks pending bytes", log->path);
+        crc = crc32c(crc, prefix, sizeof prefix);
+        pos += (int64_t)batch_size(prefix);
+    }
+    check(pos == segment->size, "pending bytes of %s end inside a batch", log->path);
+    return crc;
+}
+
+/* A block that may still change while it is on its way is copied: what lies beyond the entry's bytes is of no use, but
+ * devices with checksums or mirrors of their own want it to hold still. */
+static void add_copy(struct load *load, const uint8_t *from, size_t size) {
+    load->copied += FILE_DIRECT_ALIGN;
+    uint8_t *to = load->memory + GROUP_MAX - load->copied;
+    memcpy(to, from, size);
+    memset(to + size, 0, FILE_DIRECT_ALIGN - size);
+    load->blocks[load->piece_count] = NULL;
+    load->pieces[load->piece_count++] = (struct file_piece){to, FILE_DIRECT_ALIGN};
+}
+
+/* The segment's bytes from pos on, in whole blocks of the tail. */
+static void add_blocks(struct load *load, const struct log *log, const struct segment *segment, int64_t pos) {
+    while (pos < segment->size) {
+        struct tail_block *block = tail_find(log, segment, pos);
+        check(block, "the tail of %s lacks pending bytes", log->path);
+        size_t at = (size_t)(pos - block->pos) & ~(size_t)(FILE_DIRECT_ALIGN - 1);
+        size_t whole = block->size & ~(size_t)(FILE_DIRECT_ALIGN - 1);
+        if (at < block->start && at < whole) { /* waits for its front from the file */
+            add_copy(load, block->memory + at, FILE_DIRECT_ALIGN);
+            at += FILE_DIRECT_ALIGN;
+        }
+        if (at < whole) {
+            block->refs++;
+            load->blocks[load->piece_count] = block;
+            load->pieces[load->piece_count++] = (struct file_piece){block->memory + at, whole - at};
+        }
+        if (whole < block->size)
+            add_copy(load, block->memory + whole, block->size - whole);
+        pos = block->pos + block->size;
+    }
+}
+
+/* How many pieces add_blocks() needs at most, and bytes. */
+static bool has_room_for_blocks(const struct load *load, const struct log *log, const struct segment *segment, int64_t pos, size_t *ret_size) {
+    int pieces = 3;
+    for (const struct list *node = log->blocks.prev; node != &log->blocks; node = node->prev, pieces++) {
+        const struct tail_block *block = container_of(node, struct tail_block, node);
+        if (block->segment != segment || block->pos <= pos)
+            break;
+    }
+    *ret_size = (size_t)(align_up(segment->size) - (pos & ~(int64_t)(FILE_DIRECT_ALIGN - 1)));
+    return load->piece_count + pieces <= PIECES_MAX;
+}
+
 bool journal_add(struct journal *journal, struct log *log) {
     size_t size = (size_t)log_pending_bytes(log);
     struct segment *segment = log_last_segment(log);
-    size_t padded = JOURNAL_ENTRY_HEADER + ((size + 7) & ~(size_t)7);
-    /* Pending bytes that straddle a roll go straight to the segments. */
-    if (journal->failed || (int64_t)size > segment->size || padded > GROUP_MAX - JOURNAL_HEADER)
+    int64_t pos = segment->size - (int64_t)size;
+    /* Pending bytes that straddle a roll go straight to the segments; and so do those of which a segment has a part. */
+    if (journal->failed || pos < 0 || !tail_holds(log, segment, pos))
         return false;
-    if (tail_start(log, segment) > segment->size - (int64_t)size)
-        return false; /* the segment has a part of it already */
     if (!journal->filling)
         group_start(journal);
-    if (journal->filling_size + padded > GROUP_MAX)
+    struct load *load = journal->filling_load;
+    bool large = size >= LARGE_ENTRY;
+    size_t padded = JOURNAL_ENTRY_HEADER + (large ? 0 : (size + 7) & ~(size_t)7), blocks_size = 0;
+    if (large && !has_room_for_blocks(load, log, segment, pos, &blocks_size))
         return false;
-    uint8_t *p = journal->filling_memory + journal->filling_size;
+    if ((size_t)align_up((int64_t)(load->size + padded)) + load->blocks_size + blocks_size > GROUP_MAX)
+        return false;
+    uint8_t *p = load->memory + load->size;
     uuid_store(log->topic_id, p);
     store_be32(p + 16, (uint32_t)log->partition);
     store_be32(p + 20, (uint32_t)size);
     store_be64(p + 24, (uint64_t)log->submitted_end);
-    bool there = tail_copy(log, segment, segment->size - (int64_t)size, p + JOURNAL_ENTRY_HEADER, size);
-    check(there, "the tail of %s lacks pending bytes", log->path);
-    memset(p + JOURNAL_ENTRY_HEADER + size, 0, padded - JOURNAL_ENTRY_HEADER - size);
-    journal->filling_size += padded;
-    journal->filling_entries++;
+    if (large) {
+        store_be32(p + 32, (uint32_t)(load->blocks_size + (size_t)(pos & (FILE_DIRECT_ALIGN - 1))));
+        store_be32(p + 36, prefixes_crc(log, segment, pos));
+        add_blocks(load, log, segment, pos);
+        load->blocks_size += blocks_size;
+    } else {
+        store_be32(p + 32, JOURNAL_INLINE);
+        store_be32(p + 36, 0);
+        bool there = tail_copy(log, segment, pos, p + JOURNAL_ENTRY_HEADER, size);
+        check(there, "the tail of %s lacks pending bytes", log->path);
+        memset(p + JOURNAL_ENTRY_HEADER + size, 0, padded - JOURNAL_ENTRY_HEADER - size);
+    }
+    load->size += padded;
+    load->entries++;
     group_note_log(journal->filling, log);
     journal->filling->flush |= flush_is_due(log);
     return true;
 }
+
+/* ---- the ring --------------------------------------------------------------------------------------------------------- */
 
 /* Where a group of `size` bytes may go: -1 when the ring has no room. */
 static int64_t ring_place(struct journal *journal, int64_t size) {
@@ -282,6 +391,7 @@ static void journal_written(struct shard *shard, struct file_io *io) {
         return;
     }
     journal->flying = NULL;
+    load_release(journal, journal->flying_load);
     if (io->err) {
         journal->failed = true;
         flush_failed(journal->store, journal->dir, io->err, journal->path);
@@ -316,7 +426,8 @@ void journal_submit(struct journal *journal) {
     if (!group || journal->flying || journal->failed)
         return;
     grow_ring(journal);
-    int64_t size = align_up((int64_t)journal->filling_size);
+    struct load *load = journal->filling_load;
+    int64_t size = (int64_t)load_size(load), head = align_up((int64_t)load->size);
     int64_t pos = ring_place(journal, size);
     if (pos < 0) {
         journal_reclaim(journal);
@@ -329,25 +440,27 @@ void journal_submit(struct journal *journal) {
     group->number = ++journal->next_number;
     journal->head = pos + size;
     list_push_back(&journal->groups, &group->node);
-    uint8_t *p = journal->filling_memory;
+    uint8_t *p = load->memory;
     memcpy(p, JOURNAL_MAGIC, 8);
     store_be64(p + 8, group->number);
     memcpy(p + 16, &journal->id, 16);
     store_be64(p + 32, container_of(journal->groups.next, struct group, node)->number);
-    store_be32(p + 40, (uint32_t)journal->filling_size);
-    store_be32(p + 44, journal->generation);
-    store_be32(p + 48, journal->filling_entries);
-    uint32_t crc = crc32c(0, p, 52);
-    store_be32(p + 52, crc32c(crc, p + JOURNAL_HEADER, journal->filling_size - JOURNAL_HEADER));
-    memset(p + journal->filling_size, 0, (size_t)size - journal->filling_size);
+    store_be32(p + 40, (uint32_t)(load->blocks_size ? (size_t)size : load->size));
+    store_be32(p + 44, (uint32_t)load->size);
+    store_be32(p + 48, load->entries);
+    store_be32(p + 52, crc32c(crc32c(0, p, 52), p + JOURNAL_HEADER, load->size - JOURNAL_HEADER));
+    memset(p + load->size, 0, (size_t)head - load->size);
+    load->pieces[0] = (struct file_piece){p, (size_t)head};
     journal->flying = group;
     journal->filling = NULL;
-    uint8_t *memory = journal->filling_memory;
-    journal->filling_memory = journal->flying_memory;
-    journal->flying_memory = memory;
+    journal->filling_load = journal->flying_load;
+    journal->flying_load = load;
+    bool gather = load->piece_count > 1;
     journal->io = (struct file_io){.op = FILE_IO_WRITE,
                                    .file = journal->file,
-                                   .ptr = memory,
+                                   .ptr = gather ? NULL : p,
+                                   .pieces = gather ? load->pieces : NULL,
+                                   .piece_count = gather ? load->piece_count : 0,
                                    .size = (size_t)size,
                                    .pos = pos,
                                    .dsync = journal->store->options.journal_flush,
@@ -380,7 +493,7 @@ void journal_reclaim(struct journal *journal) {
     }
     /* Past half of the ring, or when a large group finds no room, the oldest groups' logs are written out, a bounded number
      * at a time. */
-    bool waits = journal->filling && !journal->flying && ring_place(journal, align_up((int64_t)journal->filling_size)) < 0;
+    bool waits = journal->filling && !journal->flying && ring_place(journal, (int64_t)load_size(journal->filling_load)) < 0;
     if (!waits && ring_used(journal) * 2 < journal->ring_ready)
         return;
     list_each(node, &journal->groups) {

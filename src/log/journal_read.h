@@ -9,8 +9,10 @@
 struct journal_group {
     uint64_t number, oldest; /* oldest: the first group that was still needed when this one was written */
     uint32_t entry_count;
+    size_t entry_header_size;
     int64_t pos;             /* in the file */
-    struct slice entries;    /* borrowed from the file's bytes */
+    struct slice entries;    /* borrowed from the file's bytes, as is the next */
+    struct slice blocks;     /* behind the head, with the batches of large entries */
 };
 /* All valid groups of the bytes, in order of number; mem_free() them. */
 int journal_find_groups(struct slice bytes, struct journal_group **ret_groups);

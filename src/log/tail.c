@@ -27,6 +27,7 @@ static struct tail_block *block_add(struct log *log, size_t wanted) {
     block->size = block->start = prefix;
     block->refs = 1;
     block->memory = mem_alloc_aligned(FILE_DIRECT_ALIGN, capacity);
+    memset(block->memory, 0, prefix); /* a journal may write it */
     list_init(&block->lru);
     if (last && list_is_empty(&last->lru) && last != log->write_block &&
         last->pos + last->size <= last->segment->written)
@@ -121,9 +122,10 @@ void tail_drop(struct log *log) {
         block_remove(log->store, container_of(log->blocks.next, struct tail_block, node));
 }
 
-int64_t tail_start(const struct log *log, const struct segment *segment) {
+/* As below, but no further back than to `enough`. */
+static int64_t start_until(const struct log *log, const struct segment *segment, int64_t enough) {
     int64_t start = segment->size;
-    for (struct list *node = log->blocks.prev; node != &log->blocks; node = node->prev) {
+    for (struct list *node = log->blocks.prev; node != &log->blocks && start > enough; node = node->prev) {
         const struct tail_block *block = container_of(node, struct tail_block, node);
         if (block->segment != segment) {
             if (block->segment->base_offset < segment->base_offset)
@@ -135,6 +137,23 @@ int64_t tail_start(const struct log *log, const struct segment *segment) {
         start = block->pos + block->start;
     }
     return start;
+}
+
+int64_t tail_start(const struct log *log, const struct segment *segment) {
+    return start_until(log, segment, -1);
+}
+
+bool tail_holds(const struct log *log, const struct segment *segment, int64_t pos) {
+    return start_until(log, segment, pos) <= pos;
+}
+
+struct tail_block *tail_find(const struct log *log, const struct segment *segment, int64_t pos) {
+    for (struct list *node = log->blocks.prev; node != &log->blocks; node = node->prev) {
+        struct tail_block *block = container_of(node, struct tail_block, node);
+        if (block->segment == segment && block->pos + block->start <= pos)
+            return pos < block->pos + block->size ? block : NULL;
+    }
+    return NULL;
 }
 
 bool tail_copy(const struct log *log, const struct segment *segment, int64_t pos, void *ptr, size_t size) {

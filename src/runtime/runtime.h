@@ -168,13 +168,20 @@ enum err fs_remove_tree(struct fs *fs, const char *path) MUST_USE;
 
 /* ---- files: asynchronous ---------------------------------------------------------------------------------- */
 
+enum { FILE_PIECES_MAX = 1024 };
+struct file_piece {
+    void *ptr;
+    size_t size;
+};
 /* One operation; the caller's memory, kept until done(). A short write is continued inside; a short read
- * means the end of the file. For a FILE_DIRECT file everything is FILE_DIRECT_ALIGN-ed. */
+ * means the end of the file. For a FILE_DIRECT file everything is FILE_DIRECT_ALIGN-ed, each piece too. */
 struct file_io {
     enum { FILE_IO_READ, FILE_IO_WRITE, FILE_IO_SYNC } op;
     struct file *file; /* the caller keeps a reference */
     void *ptr;
     size_t size;
+    struct file_piece *pieces; /* a write gathers these, of `size` bytes in all, instead of ptr; changed by it */
+    int piece_count;
     int64_t pos;
     bool dsync; /* this write is on the device when done (RWF_DSYNC) */
     enum err err; /* result */

@@ -1,5 +1,5 @@
 /* A log directory with a journal that a crash left, and the checkpoints beside it. Pieces of the input become the groups
- * of the ring, each on a block of its own, with checksums made right unless the first byte says otherwise. */
+ * of the ring, each on a block of its own, with checksums made right unless the first byte says otherwise, in the format that it says. */
 #include "base/crc32c.h"
 #include "log/internal.h"
 #include "tests/fuzz/fuzz.h"
@@ -15,9 +15,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         buf_add_slice(&ring, piece);
         if (piece.size >= JOURNAL_HEADER && !(choice & 1)) {
             uint8_t *p = ring.ptr + start;
-            memcpy(p, JOURNAL_MAGIC, 8);
+            size_t head = choice & 2 ? JOURNAL_HEADER + load_be32(p + 44) % (piece.size - JOURNAL_HEADER + 1) : piece.size;
+            memcpy(p, choice & 4 ? JOURNAL_MAGIC : JOURNAL_MAGIC_1, 8);
+            memset(p + 16, 0, 16);
             store_be32(p + 40, (uint32_t)piece.size);
-            store_be32(p + 52, crc32c(crc32c(0, p, 52), p + JOURNAL_HEADER, piece.size - JOURNAL_HEADER));
+            store_be32(p + 44, (uint32_t)head);
+            if (!(choice & 4))
+                head = piece.size;
+            store_be32(p + 52, crc32c(crc32c(0, p, 52), p + JOURNAL_HEADER, head - JOURNAL_HEADER));
             if (piece.size >= JOURNAL_HEADER + JOURNAL_ENTRY_HEADER)
                 id = uuid_load(p + JOURNAL_HEADER);
         }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "base/crc32c.h"
 #include "log/internal.h"
 #include "protocol/api.h"
 #include "raft/snapshot.h"
@@ -211,18 +212,29 @@ static void text_seeds(void) {
     buf_deinit(&snapshot);
 }
 
-static void journal_seeds(void) {
+enum journal_kind { JOURNAL_OLD = 0, JOURNAL_SMALL_ENTRIES = 4, JOURNAL_LARGE_ENTRIES = 6 }; /* as journal_fuzz.c's first byte */
+
+static void journal_ring(enum journal_kind kind) {
     struct buf ring = {0};
+    size_t entry_header = kind == JOURNAL_OLD ? JOURNAL_ENTRY_HEADER_1 : JOURNAL_ENTRY_HEADER;
     for (uint64_t number = 1; number < 4; number++) {
         struct buf group = {0}, batch = {0};
         add_batch(&batch, CODEC_NONE, (int64_t)number * 2, -1, NULL);
-        uint8_t *p = buf_extend(&group, JOURNAL_HEADER + JOURNAL_ENTRY_HEADER);
-        memset(p, 0, JOURNAL_HEADER + JOURNAL_ENTRY_HEADER);
+        uint8_t *p = memset(buf_extend(&group, JOURNAL_HEADER + entry_header), 0, JOURNAL_HEADER + entry_header);
         store_be64(p + 8, number);
         store_be64(p + 32, 1); /* the oldest that is needed */
+        store_be32(p + 44, JOURNAL_ENTRY_HEADER);
         store_be32(p + 48, 1);
-        store_be32(p + JOURNAL_HEADER + 20, (uint32_t)batch.size);
-        store_be64(p + JOURNAL_HEADER + 24, number * 2);
+        p += JOURNAL_HEADER;
+        store_be32(p + 20, (uint32_t)batch.size);
+        store_be64(p + 24, number * 2);
+        if (kind == JOURNAL_SMALL_ENTRIES)
+            store_be32(p + 32, JOURNAL_INLINE);
+        if (kind == JOURNAL_LARGE_ENTRIES) {
+            store_be32(p + 36, crc32c(0, batch.ptr, JOURNAL_PREFIX_SIZE));
+            size_t rest = FILE_DIRECT_ALIGN - group.size;
+            memset(buf_extend(&group, rest), 0, rest);
+        }
         buf_add_slice(&group, buf_slice(&batch));
         while (group.size % 8)
             buf_add_byte(&group, 0);
@@ -230,8 +242,14 @@ static void journal_seeds(void) {
         buf_deinit(&group);
         buf_deinit(&batch);
     }
-    write_choice("journal", 0, buf_slice(&ring));
+    write_choice("journal", kind, buf_slice(&ring));
     buf_deinit(&ring);
+}
+
+static void journal_seeds(void) {
+    journal_ring(JOURNAL_OLD);
+    journal_ring(JOURNAL_SMALL_ENTRIES);
+    journal_ring(JOURNAL_LARGE_ENTRIES);
 }
 
 int main(int argc, char **argv) {

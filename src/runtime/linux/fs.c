@@ -251,19 +251,40 @@ enum err fs_lock(struct fs *fs, const char *path, struct file **ret_file) {
     return err;
 }
 
+/* Pieces are handed to the kernel as they are. */
+_Static_assert(sizeof(struct file_piece) == sizeof(struct iovec) && offsetof(struct file_piece, ptr) == offsetof(struct iovec, iov_base) &&
+                   offsetof(struct file_piece, size) == offsetof(struct iovec, iov_len),
+               "a piece is an iovec");
+_Static_assert(FILE_PIECES_MAX <= IOV_MAX, "pieces of one call");
+
 ssize_t file_io_blocking(struct file_io *io) {
-    struct iovec iov = {(uint8_t *)io->ptr + io->private_count, io->size - io->private_count};
+    struct iovec whole = {(uint8_t *)io->ptr + io->private_count, io->size - io->private_count};
+    struct iovec *iov = io->pieces ? (struct iovec *)io->pieces : &whole;
+    int count = io->pieces ? io->piece_count : 1;
     off_t pos = io->pos + (off_t)io->private_count;
     ssize_t n;
     do {
         if (io->op == FILE_IO_READ)
-            n = preadv(io->file->fd, &iov, 1, pos);
+            n = preadv(io->file->fd, &whole, 1, pos);
         else if (io->op == FILE_IO_WRITE)
-            n = pwritev2(io->file->fd, &iov, 1, pos, io->dsync ? RWF_DSYNC : 0);
+            n = pwritev2(io->file->fd, iov, count, pos, io->dsync ? RWF_DSYNC : 0);
         else
             n = fdatasync(io->file->fd);
     } while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+static void skip_pieces(struct file_io *io, size_t count) {
+    while (count) {
+        size_t part = count < io->pieces->size ? count : io->pieces->size;
+        io->pieces->ptr = (uint8_t *)io->pieces->ptr + part;
+        io->pieces->size -= part;
+        count -= part;
+        if (!io->pieces->size) {
+            io->pieces++;
+            io->piece_count--;
+        }
+    }
 }
 
 bool file_io_advance(struct file_io *io, ssize_t result) {
@@ -272,6 +293,8 @@ bool file_io_advance(struct file_io *io, ssize_t result) {
     io->err = result < 0 ? err_from_errno((int)-result) : ERR_OK;
     if (result > 0)
         io->private_count += (size_t)result;
+    if (result > 0 && io->pieces)
+        skip_pieces(io, (size_t)result);
     io->count = io->private_count;
     if (io->op == FILE_IO_WRITE && result == 0 && io->private_count < io->size)
         io->err = ERR_IO; /* it would never end */

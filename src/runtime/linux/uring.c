@@ -90,7 +90,10 @@ static void submit_file_io(struct shard *shard, struct file_io *io) {
     if (io->op == FILE_IO_READ) {
         io_uring_prep_read(sqe, io->file->fd, ptr, size, pos);
     } else if (io->op == FILE_IO_WRITE) {
-        io_uring_prep_write(sqe, io->file->fd, ptr, size, pos);
+        if (io->pieces)
+            io_uring_prep_writev(sqe, io->file->fd, (const struct iovec *)io->pieces, (unsigned)io->piece_count, pos);
+        else
+            io_uring_prep_write(sqe, io->file->fd, ptr, size, pos);
         if (io->dsync)
             sqe->rw_flags = RWF_DSYNC;
     } else {

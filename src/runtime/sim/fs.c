@@ -395,6 +395,16 @@ struct io_job {
     uint8_t *copy; /* of what is to be written, when the device took it at once */
 };
 
+static uint8_t *gather(const struct file_io *io) { /* mem_free() it */
+    uint8_t *bytes = mem_alloc(io->size), *p = bytes;
+    if (!io->pieces)
+        return memcpy(bytes, io->ptr, io->size);
+    for (int i = 0; i < io->piece_count; p += io->pieces[i++].size)
+        memcpy(p, io->pieces[i].ptr, io->pieces[i].size);
+    check(p == bytes + io->size, "pieces of %zu bytes for a write of %zu", (size_t)(p - bytes), io->size);
+    return bytes;
+}
+
 static void io_free(struct io_job *job) {
     list_remove(&job->node);
     mem_free(job->copy);
@@ -418,7 +428,9 @@ static void io_run(struct event *event) {
         return; /* the process is gone: io_forget() says what becomes of it */
     io->count = 0;
     if (!io->err && io->op == FILE_IO_WRITE) {
-        io->err = io_write(file, io, job->copy ? job->copy : io->ptr, io->size);
+        if (!job->copy)
+            job->copy = gather(io);
+        io->err = io_write(file, io, job->copy, io->size);
         io->count = io->err ? 0 : io->size;
     } else if (!io->err && io->op == FILE_IO_READ) {
         io->count = read_now(file, io->ptr, io->size, io->pos);
@@ -439,13 +451,13 @@ void io_start(struct shard *shard, struct file_io *io) {
     job->event = (struct event){.kind = EVENT_IO, .owner = shard->runtime, .run = io_run};
     job->io = io;
     job->file = io->file;
-    if (io->op != FILE_IO_SYNC)
+    for (int i = 0; i < io->piece_count; i++)
+        check_aligned(io->file, io->pieces[i].ptr, io->pieces[i].size, io->pos);
+    if (io->op != FILE_IO_SYNC && !io->pieces)
         check_aligned(io->file, io->ptr, io->size, io->pos);
     /* The device reads the memory at some time between start and end: here, at one of the two. */
-    if (io->op == FILE_IO_WRITE && sim_chance(sim, 2)) {
-        job->copy = mem_alloc(io->size);
-        memcpy(job->copy, io->ptr, io->size);
-    }
+    if (io->op == FILE_IO_WRITE && sim_chance(sim, 2))
+        job->copy = gather(io);
     list_push_back(&shard->runtime->ios, &job->node);
     bool flush = io->op == FILE_IO_SYNC || (io->op == FILE_IO_WRITE && (io->dsync || io->file->dsync));
     event_schedule(sim, &job->event, disk_cost(fs, io->size, flush));
@@ -458,11 +470,12 @@ void io_forget(struct runtime *node) {
         struct file_io *io = job->io;
         event_cancel(sim, &job->event);
         if (io->op == FILE_IO_WRITE && !sim_chance(sim, 3)) {
-            const uint8_t *bytes = job->copy ? job->copy : io->ptr;
+            if (!job->copy)
+                job->copy = gather(io);
             if (sim_chance(sim, 2))
-                (void)!io_write(job->file, io, bytes, io->size);
+                (void)!io_write(job->file, io, job->copy, io->size);
             else
-                write_front(job->file, bytes, io->size, io->pos);
+                write_front(job->file, job->copy, io->size, io->pos);
         }
         io_free(job);
     }
