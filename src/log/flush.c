@@ -8,14 +8,18 @@
 #include "base/trace.h"
 #include "log/internal.h"
 
-/* One write of one tail block to its segment. */
+enum { WRITE_BLOCKS_MAX = 8 };
+
+/* One write of a run of tail blocks to their segment. */
 struct segment_write {
     struct file_io io;
     struct work open_work;
     struct log *log;
     struct log_store *store;
     struct segment *segment;
-    struct tail_block *block;
+    struct tail_block *blocks[WRITE_BLOCKS_MAX]; /* referenced */
+    struct file_piece pieces[WRITE_BLOCKS_MAX];
+    int block_count;
     int64_t end;                     /* bytes of the segment that it makes whole */
     int64_t end_offset, end_pos;     /* the last batch that ends in it; end_pos 0: none */
     uint64_t end_total;
@@ -84,7 +88,8 @@ void flush_failed(struct log_store *store, int dir, enum err err, const char *wh
 
 static void write_free(struct segment_write *write) {
     file_unref(write->direct);
-    tail_block_unref(write->store, write->block);
+    for (int i = 0; i < write->block_count; i++)
+        tail_block_unref(write->store, write->blocks[i]);
     segment_unpin(write->segment);
     mem_free(write->path);
     mem_free(write->dir_path);
@@ -165,20 +170,43 @@ static void write_done(struct shard *shard, struct file_io *io) {
     write_finished(write, io->err);
 }
 
+/* The blocks that follow the first one in its segment go along, up to WRITE_MAX. */
+static void add_following(struct segment_write *write) {
+    struct log *log = write->log;
+    size_t size = write->blocks[0]->size;
+    for (const struct list *node = write->blocks[0]->node.next; node != &log->blocks && write->block_count < WRITE_BLOCKS_MAX; node = node->next) {
+        struct tail_block *block = container_of(node, struct tail_block, node), *last = write->blocks[write->block_count - 1];
+        if (block->segment != write->segment || block->pos != last->pos + last->size || block->start || size + block->size > WRITE_MAX)
+            break;
+        size += block->size;
+        block->refs++;
+        write->blocks[write->block_count++] = block;
+    }
+}
+
 static void write_start_io(struct segment_write *write) {
-    struct tail_block *block = write->block;
     struct segment *segment = write->segment;
-    int64_t from = segment->written > block->pos ? segment->written & ~(int64_t)(FILE_DIRECT_ALIGN - 1) : block->pos;
-    write->end = block->pos + block->size;
-    write->end_offset = block->end_offset;
-    write->end_pos = block->end_pos;
-    write->end_total = block->end_total;
+    add_following(write);
+    struct tail_block *first = write->blocks[0], *last = write->blocks[write->block_count - 1];
+    int64_t from = segment->written > first->pos ? segment->written & ~(int64_t)(FILE_DIRECT_ALIGN - 1) : first->pos;
+    write->end = last->pos + last->size;
     int64_t to = (write->end + FILE_DIRECT_ALIGN - 1) & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
-    memset(block->memory + block->size, 0, (size_t)(to - block->pos) - block->size);
+    memset(last->memory + last->size, 0, (size_t)(to - last->pos) - last->size);
+    for (int i = 0; i < write->block_count; i++) {
+        struct tail_block *block = write->blocks[i];
+        if (block->end_pos) {
+            write->end_offset = block->end_offset;
+            write->end_pos = block->end_pos;
+            write->end_total = block->end_total;
+        }
+        int64_t begin = i ? block->pos : from, end = block == last ? to : block->pos + block->size;
+        write->pieces[i] = (struct file_piece){block->memory + (begin - block->pos), (size_t)(end - begin)};
+    }
     write->direct = file_ref(segment->direct); /* others may close the segment's files meanwhile */
     write->io = (struct file_io){.op = FILE_IO_WRITE,
                                  .file = write->direct,
-                                 .ptr = block->memory + (from - block->pos),
+                                 .pieces = write->pieces,
+                                 .piece_count = write->block_count,
                                  .size = (size_t)(to - from),
                                  .pos = from,
                                  .dsync = true, /* `written` means on the device, whatever an answer means */
@@ -227,13 +255,13 @@ static void open_done(struct shard *shard, struct work *work) {
     segment->direct = write->direct;
     segment->exists = true;
     write->log->names_durable = true;
-    memcpy(write->block->memory, write->front, write->front_size);
-    write->block->start = 0;
+    memcpy(write->blocks[0]->memory, write->front, write->front_size);
+    write->blocks[0]->start = 0;
     segment_touch(segment);
     write_start_io(write);
 }
 
-/* Starts the write of the first block that its file lacks. */
+/* Starts the write of the first blocks that their file lacks. */
 static void write_next(struct log *log, bool behind) {
     struct tail_block *block = log->write_block;
     check(block && !log->writing, "%s: nothing to write, or two writes at once", log->path);
@@ -241,7 +269,7 @@ static void write_next(struct log *log, bool behind) {
     write->log = log;
     write->store = log->store;
     write->segment = block->segment;
-    write->block = block;
+    write->blocks[write->block_count++] = block;
     write->behind = behind;
     block->refs++;
     segment_pin(write->segment);

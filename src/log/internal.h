@@ -20,7 +20,8 @@ enum {
     TAIL_BLOCK_MAX = 1 << 20,
     DIRECT_MIN = 512 << 10,       /* pending bytes from which a flushed write to the segment beats the journal: below, the
                                       file system's commit for a grown file costs more than writing twice */
-    WRITE_BEHIND = 1 << 20,       /* bytes that only the journal has, from which they are written behind */
+    WRITE_BEHIND = 2 << 20,       /* bytes that only the journal has, from which they are written behind */
+    WRITE_MAX = 4 << 20,          /* bytes of one write to a segment */
     BEHIND_WRITES_MAX = 16,       /* behind-writes in flight a shard, beyond those that an answer waits for */
     READ_BYTES_MIN = 64 << 10,    /* what a read may take when readers keep their share of memory already */
     OPEN_SEGMENTS_MAX = 4096,     /* segments with open files a shard; the least recently used are closed */
