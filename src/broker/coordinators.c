@@ -208,6 +208,23 @@ int16_t coordinator_topic_ready(struct broker_shard *shard, enum coordinator_typ
     return KAFKA_COORDINATOR_NOT_AVAILABLE;
 }
 
+int32_t coordinator_partition_count(const struct broker_shard *shard, enum coordinator_type type) {
+    static const char *const settings[COORDINATOR_TYPES] = {
+        [COORDINATOR_GROUP] = "offsets.topic.num.partitions",
+        [COORDINATOR_TRANSACTION] = "transaction.state.log.num.partitions",
+        [COORDINATOR_SHARE] = "share.coordinator.state.topic.num.partitions",
+    };
+    const struct image_topic *topic = topic_of(shard, type);
+    return topic ? topic->partition_count : (int32_t)broker_config_int(shard->broker->config, settings[type]);
+}
+
+int32_t coordinator_leader(const struct broker_shard *shard, enum coordinator_type type, struct slice id) {
+    const struct image_topic *topic = topic_of(shard, type);
+    const struct image_partition *partition =
+        topic ? image_find_partition(topic, coordinator_partition_of(id, topic->partition_count)) : NULL;
+    return partition ? partition->leader : -1;
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------------ */
 
 void coordinators_init(struct broker_shard *shard) {

@@ -41,6 +41,10 @@ void coordinator_visit_all(struct coordinator_visit_all *all, enum coordinator_t
 struct coordinator *coordinator_find(struct broker_shard *shard, enum coordinator_type type, int32_t partition);
 /* Is the topic there? If not, asks the controller to make it with Kafka's settings, and gives COORDINATOR_NOT_AVAILABLE. */
 int16_t coordinator_topic_ready(struct broker_shard *shard, enum coordinator_type type);
+/* Of the topic; before there is one, what it will have. */
+int32_t coordinator_partition_count(const struct broker_shard *shard, enum coordinator_type type);
+/* The broker that leads the partition of an id; -1: none. */
+int32_t coordinator_leader(const struct broker_shard *shard, enum coordinator_type type, struct slice id);
 
 /* Called by partitions.c. */
 void coordinators_init(struct broker_shard *shard);

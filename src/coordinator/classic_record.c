@@ -177,6 +177,13 @@ static int64_t empty_since_ms(const struct group *base) {
     return group->state == CLASSIC_EMPTY && group->protocol_type.ptr ? group->state_since_ms : -1;
 }
 
+/* Without members, or with members that are known to want other topics. */
+static bool offsets_expire(const struct group *base) {
+    const struct classic_group *group = container_of(base, struct classic_group, group);
+    return group->state == CLASSIC_EMPTY ||
+           (group->state == CLASSIC_STABLE && group->topics_known && group->protocol_type.ptr && slice_eq_str(group->protocol_type, "consumer"));
+}
+
 static int16_t check_commit(struct group *base, const struct group_caller *caller) {
     struct classic_group *group = classic_of(base);
     if (caller->generation < 0 && group->state == CLASSIC_EMPTY)
@@ -224,6 +231,7 @@ const struct group_methods group_classic_methods = {
     .is_empty = is_empty,
     .is_subscribed = is_subscribed,
     .empty_since_ms = empty_since_ms,
+    .offsets_expire = offsets_expire,
     .check_commit = check_commit,
     .check_fetch = check_fetch,
     .check_delete = check_delete,

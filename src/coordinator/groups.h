@@ -1,7 +1,7 @@
 /* The groups whose records lie in one partition of __consumer_offsets: of all four kinds, and their committed offsets.
  *
  * groups.c       the registry: find, make, remove; replay sends each record to the kind it belongs to; list, delete
- * offsets.c      committed offsets: commit, fetch, delete, expiry, those of open transactions
+ * offset*.c      committed offsets (offsets.h): commit, fetch, delete, expiry, those of open transactions
  * classic*.c     JoinGroup and its kin (KIP-62, 345, 394, 429, 814)
  * consumer*.c    KIP-848: heartbeats, reconciliation; assign_*.c the server's assignors; regex.cc
  * share_group*.c KIP-932: membership of share groups
@@ -40,6 +40,7 @@ struct group_methods {
     bool (*is_empty)(const struct group *group);                                  /* no members */
     bool (*is_subscribed)(const struct group *group, struct slice topic);         /* offsets of it are kept */
     int64_t (*empty_since_ms)(const struct group *group);                         /* for offset expiry; -1: it is not, or not known: the commit's time counts */
+    bool (*offsets_expire)(const struct group *group);                            /* in its state; NULL: always, but for topics it is subscribed to */
     int16_t (*check_commit)(struct group *group, const struct group_caller *caller);
     /* NULL: check_commit() said all. Else asked for each partition after it: a member that is behind may commit what it still owns. */
     int16_t (*check_commit_partition)(struct group *group, const struct group_caller *caller, struct uuid topic_id, int32_t partition);

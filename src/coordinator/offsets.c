@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "coordinator/classic.h"
 #include "protocol/offset_commit_key.h"
 
 struct slice committed_metadata(const struct committed_offset *committed) {
@@ -71,7 +72,7 @@ struct offset_group *offsets_find_group(const struct offsets *offsets, struct sl
     return node ? container_of(node, struct offset_group, node) : NULL;
 }
 
-static struct offset_name *find_name(const struct offsets *offsets, struct slice name) {
+struct offset_name *offsets_find_name(const struct offsets *offsets, struct slice name) {
     struct map_node *node = map_find(&offsets->by_name, hash_slice(name), name_is, &name);
     return node ? container_of(node, struct offset_name, node) : NULL;
 }
@@ -82,7 +83,7 @@ static struct offset_topic *find_topic(const struct offsets *offsets, struct top
 }
 
 struct offset_topic *offsets_find_topic(const struct offsets *offsets, const struct offset_group *group, struct slice topic) {
-    struct topic_key key = {group, group ? find_name(offsets, topic) : NULL};
+    struct topic_key key = {group, group ? offsets_find_name(offsets, topic) : NULL};
     return key.name ? find_topic(offsets, key) : NULL;
 }
 
@@ -149,7 +150,7 @@ bool offsets_has_group(const struct offsets *offsets, struct slice group) {
 /* ---- making and freeing ---------------------------------------------------------------------------------------------------- */
 
 static struct offset_topic *get_topic(struct offsets *offsets, struct slice group_id, struct slice topic_name) {
-    struct topic_key key = {offsets_find_group(offsets, group_id), find_name(offsets, topic_name)};
+    struct topic_key key = {offsets_find_group(offsets, group_id), offsets_find_name(offsets, topic_name)};
     struct offset_topic *topic = key.group && key.name ? find_topic(offsets, key) : NULL;
     if (topic)
         return topic;
@@ -356,6 +357,8 @@ enum err offsets_replay(struct groups *groups, struct group_record *record) {
                                          .log_offset = record->raw->offset,
                                          .topic_id = value.topic_id,
                                          .metadata = keep_metadata(value.metadata)};
+    if (!groups_find(groups, key.group))
+        classic_group_create(groups, key.group); /* a "simple" one: it has offsets, and no members ever */
     struct offset_topic *topic = get_topic(offsets, key.group, key.topic);
     if (record->raw->producer_id < 0)
         put(offsets, topic, &committed);
@@ -369,19 +372,12 @@ enum err offsets_replay(struct groups *groups, struct group_record *record) {
 struct offsets *offsets_create(struct groups *groups) {
     struct offsets *offsets = mem_new(struct offsets);
     offsets->groups = groups;
+    list_init(&offsets->removed);
     return offsets;
 }
 
-void offsets_loaded(struct offsets *offsets) {
-    (void)offsets;
-}
-
-void offsets_topic_removed(struct offsets *offsets, const struct image_topic *topic) {
-    (void)offsets, (void)topic;
-}
-
 void offsets_destroy(struct offsets *offsets) {
-    timer_stop(offsets->groups->coordinator->host->shard, &offsets->expiry_timer);
+    offsets_stop_expiry(offsets);
     map_each_safe(node, &offsets->transactions) {
         struct offset_transaction *transaction = container_of(node, struct offset_transaction, node);
         offsets_end_transaction(offsets, transaction->producer_id, false);

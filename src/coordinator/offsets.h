@@ -58,12 +58,15 @@ struct offsets {
     struct groups *groups;
     struct map by_group, by_name, topics, pending, transactions;
     int64_t count;          /* of committed offsets */
-    struct timer expiry_timer;
+    struct timer expiry_timer; /* offset_expiry.c, as are the next two */
+    struct list removed;    /* topics that were deleted */
+    uint64_t sweep_left;    /* groups that the sweep under way has not seen */
     uint64_t commits, expired, deleted; /* records, since the coordinator was loaded */
 };
 
 /* NULL: none. */
 struct offset_group *offsets_find_group(const struct offsets *offsets, struct slice group);
+struct offset_name *offsets_find_name(const struct offsets *offsets, struct slice topic);
 struct offset_topic *offsets_find_topic(const struct offsets *offsets, const struct offset_group *group, struct slice topic);
 struct committed_offset *offset_topic_find(const struct offset_topic *topic, int32_t partition);
 /* Some transaction that is open has committed an offset of the partition. */
@@ -75,5 +78,6 @@ int offset_topic_partitions(const struct offsets *offsets, const struct offset_t
 void offset_add_commit(struct coordinator_op *op, struct slice group, struct slice topic, int32_t partition,
                        const struct offset_commit_value *value);
 void offset_add_tombstone(struct coordinator_op *op, struct slice group, struct slice topic, int32_t partition);
+void offsets_stop_expiry(struct offsets *offsets);
 
 #endif

@@ -16,6 +16,8 @@ request_handler handle_describe_log_dirs, handle_alter_replica_log_dirs;
 request_handler handle_describe_quorum, handle_update_features;
 request_handler handle_join_group, handle_sync_group, handle_heartbeat, handle_leave_group, handle_describe_groups;
 request_handler handle_get_telemetry_subscriptions, handle_push_telemetry;
+request_handler handle_find_coordinator, handle_list_groups, handle_delete_groups;
+request_handler handle_offset_commit, handle_offset_fetch, handle_offset_delete;
 
 /* What a client may do when nothing forbids it: the bits of KIP-430. */
 enum { TOPIC_OPERATIONS_ALL = 3576, CLUSTER_OPERATIONS_ALL = 8096, GROUP_OPERATIONS_ALL = 3400 };
