@@ -6,7 +6,7 @@ import contextlib, json, re, time, uuid
 from wire import *
 
 NEAR_MS = 3 * 3600_000
-ORDERED = {"Fetch"}
+ORDERED = {"Fetch", "records"}
 POSITIONS = {("ApiVersions", "FinalizedFeaturesEpoch"), ("DescribeQuorum", "LogEndOffset"), ("DescribeQuorum", "HighWatermark"),
              ("DescribeQuorum", "LeaderEpoch"), ("DescribeLogDirs", "TotalBytes"), ("DescribeLogDirs", "UsableBytes")}
 
@@ -15,6 +15,7 @@ class Session:
     def __init__(self, server, name):
         self.server, self.name, self.conn = server, name, Connection(server.port, timeout_s=20)
         self.conns, self.log, self.ids, self.pids, self.case, self.cluster_id = [self.conn], [], {}, {}, "", None
+        self.members = {}
         self.ranges = {k["ApiKey"]: (k["MinVersion"], k["MaxVersion"]) for k in self.conn.ask("ApiVersions", 0)["ApiKeys"]}
 
     # ---- asking ----
@@ -69,6 +70,26 @@ class Session:
         for conn in self.conns:
             conn.close()
 
+    # ---- answers that come later ----
+
+    def begin(self, name, version, values=None, note="", conn=None, **options):
+        """Sends on a connection of its own, or `conn`; the answer is for end()."""
+        conn = conn or self.new_connection()
+        conn.send_frame(encode_request(name, version, values or {}, **options))
+        return conn, name, version, note
+
+    def end(self, begun):
+        conn, name, version, note = begun
+        try:
+            answer = decode_response(name, version, conn.receive_frame())[1]
+            self.learn(name, answer)
+        except Closed:
+            answer = "connection closed"
+        except AssertionError:
+            answer = "no answer"
+        self.log.append((f"{self.case}: {name} v{version} {note}".strip(), name, self.normal(name, answer)))
+        return answer if isinstance(answer, dict) else {}
+
     # ---- topics ----
 
     def create(self, name, partitions=1, configs=None, wait=True):
@@ -117,6 +138,10 @@ class Session:
     def learn(self, name, answer):
         if name == "InitProducerId" and answer.get("ProducerId", -1) >= 0:
             self.pids.setdefault(answer["ProducerId"], f"pid#{len(self.pids)}")
+        if name == "JoinGroup":
+            for member in [answer.get("MemberId") or ""] + [m["MemberId"] for m in answer.get("Members") or []]:
+                if re.search(r"-[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", member):
+                    self.members.setdefault(member, f"{member[:-37]}-member#{len(self.members)}")
         for topic in answer.get("Topics") or []:
             if isinstance(topic, dict) and topic.get("TopicId", ZERO_UUID) != ZERO_UUID and topic.get("Name") and not topic.get("ErrorCode"):
                 if name == "Metadata":
@@ -149,6 +174,8 @@ class Session:
         if isinstance(value, str):
             if key == "_raw":
                 return value
+            if value in self.members:
+                return self.members[value]
             with contextlib.suppress(ValueError):
                 if len(value) == 36 and value != ZERO_UUID:
                     uuid.UUID(value)
@@ -164,7 +191,7 @@ class Session:
         return re.sub(r"\d{13}", lambda m: "NOW" if abs(int(m.group()) - time.time() * 1000) < NEAR_MS else m.group(), value)
 
 
-IDENTITY = ("ResourceType", "ResourceName", "Name", "ConfigName", "TopicName", "TopicId", "Feature", "ApiKey", "Topic", "PartitionIndex", "Index", "Partition",
+IDENTITY = ("GroupId", "MemberId", "ResourceType", "ResourceName", "Name", "ConfigName", "TopicName", "TopicId", "Feature", "ApiKey", "Topic", "PartitionIndex", "Index", "Partition",
             "ReplicaId", "LogDir", "NodeId", "BrokerId", "ProducerId")
 
 
