@@ -28,6 +28,10 @@ void *mem_try_alloc(size_t size) {
     return malloc(size ? size : 1);
 }
 
+void *mem_try_zalloc(size_t size) {
+    return calloc(1, size ? size : 1);
+}
+
 void *mem_try_realloc(void *ptr, size_t size) {
     return realloc(ptr, size ? size : 1);
 }

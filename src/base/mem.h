@@ -9,6 +9,7 @@ void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed */
 void *mem_realloc(void *ptr, size_t size) __attribute__((returns_nonnull));
 void *mem_try_alloc(size_t size) __attribute__((malloc));
+void *mem_try_zalloc(size_t size) __attribute__((malloc)); /* zeroed; of large ones the kernel gives pages as they are used */
 void *mem_try_realloc(void *ptr, size_t size);
 /* For direct I/O: `align` is a power of two. Freed with mem_free(). */
 void *mem_alloc_aligned(size_t align, size_t size) __attribute__((malloc, returns_nonnull));

@@ -22,6 +22,7 @@ struct metrics;        /* broker/metrics.h */
 struct connections;    /* broker/connections.h */
 struct telemetry;      /* broker/telemetry.h */
 struct coordinators;   /* broker/coordinators.h */
+struct cleaner;        /* broker/cleaner.h */
 
 struct broker_listener {
     struct broker *broker;
@@ -48,6 +49,7 @@ struct broker {
     struct controller *controller;
     struct connections *connections;
     struct telemetry *telemetry;
+    struct cleaner *cleaner; /* NULL before the node serves */
     int64_t broker_epoch;
     int16_t kraft_version; /* of the quorum; set before the first client is served */
     struct node *node; /* start and stop (node.c) */

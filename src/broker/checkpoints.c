@@ -6,8 +6,9 @@
 #include "log/checkpoint.h"
 
 #define CLEAN_SHUTDOWN_FILE ".kafka_cleanshutdown"
-enum { RECOVERY, START, WATERMARK, KINDS };
-static const char *const names[KINDS] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_LOG_START, CHECKPOINT_HIGH_WATERMARK};
+enum { RECOVERY, START, WATERMARK, CLEANED, KINDS };
+static const char *const names[KINDS] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_LOG_START, CHECKPOINT_HIGH_WATERMARK,
+                                          CHECKPOINT_CLEANER};
 
 struct dir_text {
     struct buf lines[KINDS];
@@ -16,7 +17,7 @@ struct dir_text {
 struct gather { /* one shard's */
     struct shard_call call;
     struct checkpoints *checkpoints;
-    bool last;
+    bool last, only_cleaned;
     struct dir_text dirs[LOG_DIRS_MAX];
 };
 struct checkpoints {
@@ -26,6 +27,8 @@ struct checkpoints {
     struct dir_text dirs[LOG_DIRS_MAX];
     int pending;
     bool busy, last, write_clean;
+    bool only_cleaned;  /* under way is one of cleaner-offset-checkpoint alone */
+    bool cleaned_again; /* a log was cleaned meanwhile */
     bool clean[LOG_DIRS_MAX];
     void (*done)(struct broker *broker);
 };
@@ -39,8 +42,30 @@ static void add(struct dir_text *dir, int kind, const struct partition *partitio
     dir->count[kind]++;
 }
 
+static void add_cleaned(struct gather *gather, const struct log *log) {
+    struct dir_text *dir = &gather->dirs[log_dir_index(log)];
+    if (log_cleaned_end(log) < 0)
+        return;
+    log_write_checkpoint_line(log, &dir->lines[CLEANED]);
+    dir->count[CLEANED]++;
+}
+
+/* There are few of them beside all partitions. */
+static void gather_cleaned(struct gather *gather, struct log_store *store) {
+    for (int i = log_store_compacted_count(store); i > 0; i--) {
+        const struct log *log = log_store_next_compacted(store);
+        if (log_state(log) != ERR_OFFLINE)
+            add_cleaned(gather, log);
+    }
+}
+
 static void gather_run(struct shard_call *call) {
     struct gather *gather = container_of(call, struct gather, call);
+    if (gather->only_cleaned) {
+        gather_cleaned(gather, call->at->store);
+        shard_call_return(call);
+        return;
+    }
     map_each(node, &call->at->partitions) {
         const struct partition *partition = container_of(node, struct partition, node);
         if (!partition->log || log_state(partition->log) == ERR_OFFLINE)
@@ -52,6 +77,8 @@ static void gather_run(struct shard_call *call) {
         if (offsets.start > 0)
             add(dir, START, partition, offsets.start);
         add(dir, WATERMARK, partition, gather->last ? offsets.end : offsets.durable_end);
+        if (log_is_compacted(partition->log))
+            add_cleaned(gather, partition->log);
     }
     shard_call_return(call);
 }
@@ -70,15 +97,17 @@ static void gathered(struct shard_call *call) {
         gather_done(checkpoints);
 }
 
-static void gather_all(struct checkpoints *checkpoints, bool last) {
+static void gather_all(struct checkpoints *checkpoints, bool last, bool only_cleaned) {
     struct broker *broker = checkpoints->broker;
     checkpoints->busy = true;
     checkpoints->last = last;
+    checkpoints->only_cleaned = only_cleaned;
     checkpoints->pending = broker->shard_count;
     for (int i = 0; i < broker->shard_count; i++) {
         struct gather *gather = mem_new(struct gather);
         gather->checkpoints = checkpoints;
         gather->last = last;
+        gather->only_cleaned = only_cleaned;
         gather->call = (struct shard_call){.home = &broker->shards[0], .at = &broker->shards[i], .run = gather_run, .back = gathered};
         shard_call_send(&gather->call);
     }
@@ -116,7 +145,7 @@ static void write_run(struct work *work) {
     for (int i = 0; i < broker->config->log_dir_count; i++) {
         const char *dir = broker->config->log_dirs[i];
         enum err err = uuid_is_zero(broker->dir_ids[i]) || (checkpoints->last && !checkpoints->clean[i]) ? ERR_OFFLINE : ERR_OK;
-        for (int kind = 0; kind < KINDS && !err; kind++)
+        for (int kind = checkpoints->only_cleaned ? CLEANED : 0; kind < KINDS && !err; kind++)
             err = write_file(fs, dir, names[kind], &checkpoints->dirs[i].lines[kind], checkpoints->dirs[i].count[kind]);
         if (!err && checkpoints->last)
             err = fs_sync_all(fs, dir);
@@ -138,8 +167,10 @@ static void written(struct shard *shard, struct work *work) {
     clear(checkpoints);
     checkpoints->busy = false;
     if (checkpoints->done)
-        checkpoints->last ? checkpoints->done(checkpoints->broker) : gather_all(checkpoints, true);
-    else
+        checkpoints->last ? checkpoints->done(checkpoints->broker) : gather_all(checkpoints, true, false);
+    else if (checkpoints->cleaned_again)
+        checkpoints_cleaned(checkpoints);
+    if (!checkpoints->done && !timer_is_running(&checkpoints->timer))
         timer_start(shard, &checkpoints->timer,
                     (uint64_t)broker_config_int(checkpoints->broker->config, "log.flush.offset.checkpoint.interval.ms") * NS_PER_MS);
 }
@@ -162,8 +193,17 @@ static void gather_done(struct checkpoints *checkpoints) {
 /* ---- when -------------------------------------------------------------------------------------------------------------------- */
 
 static void due(struct shard *shard, struct timer *timer) {
-    (void)shard;
-    gather_all(container_of(timer, struct checkpoints, timer), false);
+    struct checkpoints *checkpoints = container_of(timer, struct checkpoints, timer);
+    if (checkpoints->busy) /* with the cleaner's */
+        timer_start(shard, timer, NS_PER_S);
+    else
+        gather_all(checkpoints, false, false);
+}
+
+void checkpoints_cleaned(struct checkpoints *checkpoints) {
+    checkpoints->cleaned_again = checkpoints->busy;
+    if (!checkpoints->busy && !checkpoints->done)
+        gather_all(checkpoints, false, true);
 }
 
 struct checkpoints *checkpoints_create(struct broker *broker) {
@@ -186,7 +226,7 @@ void checkpoints_take_last(struct checkpoints *checkpoints, void (*done)(struct 
     timer_stop(checkpoints->broker->shards[0].shard, &checkpoints->timer);
     checkpoints->done = done;
     if (!checkpoints->busy)
-        gather_all(checkpoints, true); /* else written() does, when the files of now are whole */
+        gather_all(checkpoints, true, false); /* else written() does, when the files of now are whole */
 }
 
 void checkpoints_write_last(struct checkpoints *checkpoints, const bool *clean, void (*done)(struct broker *broker)) {

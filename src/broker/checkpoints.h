@@ -1,4 +1,4 @@
-/* Kafka's checkpoint files of each log directory (recovery-point-, log-start-, replication-offset-checkpoint), gathered
+/* Kafka's checkpoint files of each log directory (recovery-point-, log-start-, replication-, cleaner-offset-checkpoint), gathered
  * from all shards and written by shard 0, and the mark of a clean stop. */
 #ifndef BROKER_CHECKPOINTS_H
 #define BROKER_CHECKPOINTS_H
@@ -9,6 +9,8 @@ struct checkpoints;
 /* Shard 0. Writes every minute from now on (log.flush.offset.checkpoint.interval.ms). */
 struct checkpoints *checkpoints_create(struct broker *broker);
 void checkpoints_destroy(struct checkpoints *checkpoints);
+/* A log was cleaned: writes cleaner-offset-checkpoint, soon. */
+void checkpoints_cleaned(struct checkpoints *checkpoints);
 /* Before the logs are closed: takes what the files shall hold when all is on the device. */
 void checkpoints_take_last(struct checkpoints *checkpoints, void (*done)(struct broker *broker));
 /* After the logs are closed: writes them, with the clean-shutdown mark where `clean` says so for the directory. */

@@ -70,6 +70,13 @@ static void add_traffic(struct collect_part *part, const struct partition *parti
     topic->traffic.fetch_requests += from->fetch_requests;
 }
 
+static void note_uncleanable(struct collect_part *part, const struct partition *partition) {
+    struct log_dirtiness dirt;
+    log_measure_dirt(partition->log, partition_high_watermark(partition), &dirt);
+    part->uncleanable[log_dir_index(partition->log)]++;
+    part->uncleanable_bytes[log_dir_index(partition->log)] += dirt.dirty_bytes;
+}
+
 /* What it cost, in steps. */
 static int visit(struct collect_part *part, const struct partition *partition) {
     struct partition_numbers numbers = {.traffic = partition->traffic.bytes_in + partition->traffic.bytes_out,
@@ -92,6 +99,8 @@ static int visit(struct collect_part *part, const struct partition *partition) {
         numbers.retention_bytes = log_get_settings(log)->retention_bytes;
         part->segments += numbers.segments;
         part->dir_bytes[log_dir_index(log)] += numbers.size;
+        if (log_is_uncleanable(log))
+            note_uncleanable(part, partition);
         part->producer_ids += (int64_t)log_producers((struct log *)log)->map.count;
     }
     keep_if_busy(part, &numbers);
@@ -123,6 +132,8 @@ static void note_cluster(struct broker_shard *shard, struct cluster_numbers *clu
         cluster->log_end_offset = log_offsets(log).end;
         cluster->last_append_ms = quorum_last_append_ms(broker->quorum);
     }
+    if (broker->cleaner)
+        cleaner_collect(broker->cleaner, &cluster->cleaner);
     cluster->active = broker->controller && controller_is_active(broker->controller);
 }
 

@@ -7,6 +7,7 @@
 #ifndef BROKER_COLLECT_H
 #define BROKER_COLLECT_H
 
+#include "broker/cleaner.h"
 #include "broker/metrics.h"
 #include "broker/telemetry.h"
 
@@ -36,6 +37,7 @@ struct cluster_numbers {
     int feature_count;
     bool dir_offline[LOG_DIRS_MAX];
     bool active; /* the controller */
+    struct cleaner_numbers cleaner;
 };
 
 struct collect_part {
@@ -50,6 +52,7 @@ struct collect_part {
     uint64_t idle_ns;
     int64_t partitions, leaders, offline, producer_ids, segments;
     int64_t dir_bytes[LOG_DIRS_MAX];
+    int64_t uncleanable[LOG_DIRS_MAX], uncleanable_bytes[LOG_DIRS_MAX];
     int64_t fetch_sessions, fetch_session_partitions;
     uint64_t fetch_session_evictions;
     struct map topics; /* struct topic_numbers */

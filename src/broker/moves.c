@@ -163,6 +163,7 @@ static void swap(struct move *move) {
     move->phase = MOVE_SWAPPING;
     list_remove(&move->waiter.node);
     log_copy_epochs(move->future, old);
+    log_set_cleaned_end(move->future, log_cleaned_end(old));
     partitions_take_log(partition, move->future);
     move->future = NULL;
     log_delete(old, broker_config_int(move->shard->broker->config, "log.segment.delete.delay.ms"), old_deleted, move);
@@ -340,6 +341,7 @@ static struct move *move_create(struct partition *partition, int dir) {
     move->waiter.wake = partition_moved_on;
     partition_wait(partition, &move->waiter);
     partition->move = move;
+    log_stop_cleaning(partition->log); /* until it has moved */
     return move;
 }
 

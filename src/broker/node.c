@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/checkpoints.h"
+#include "broker/cleaner.h"
 #include "broker/conn.h"
 #include "broker/connections.h"
 #include "broker/coordinators.h"
@@ -167,6 +168,7 @@ static void last_taken(struct broker *broker) {
 }
 
 static void drained(struct node *node) {
+    cleaner_stop(node->broker.cleaner);
     checkpoints_take_last(node->checkpoints, last_taken);
 }
 
@@ -231,6 +233,7 @@ static void serve(struct node *node) {
     broker->kraft_version = quorum_raft(broker->quorum)->kraft_version;
     broker->ready = true;
     node->checkpoints = checkpoints_create(broker);
+    broker->cleaner = cleaner_create(broker, node->checkpoints);
     for (int i = 0; i < broker->config->listener_count; i++) {
         listener_accept(broker->listeners[i].listener);
         trace_info("broker", "serving", TRACE_SLICE("listener", broker->config->listeners[i].name),
@@ -553,6 +556,7 @@ bool node_destroy(struct node *node) {
     struct broker *broker = &node->broker;
     bool clean = !node->failed;
     trace_info("broker", clean ? "stopped" : "stopped after a failure");
+    cleaner_destroy(broker->cleaner);
     checkpoints_destroy(node->checkpoints);
     connections_destroy(broker->connections);
     telemetry_destroy(broker->telemetry);

@@ -128,6 +128,39 @@ static void expose_logs(struct exposition *e, const struct numbers *numbers) {
     expose_quantiles(e, &log->flush_us, log->flushes, before ? &before->flush_us : NULL, before ? before->flushes : 0, 0.001, NULL, NULL);
 }
 
+/* ---- the cleaner ----------------------------------------------------------------------------------------------------- */
+
+static void expose_uncleanable(struct exposition *e, const struct numbers *numbers, const char *name, const char *help, bool bytes) {
+    const struct broker_config *config = numbers->broker->config;
+    expose_family(e, name, "gauge", help);
+    for (int i = 0; i < config->log_dir_count; i++) {
+        int64_t value = bytes ? NUMBERS_SUM(numbers, uncleanable_bytes[i]) : NUMBERS_SUM(numbers, uncleanable[i]);
+        expose_begin(e);
+        expose_label_str(e, "logDirectory", config->log_dirs[i]);
+        expose_int(e, value);
+    }
+}
+
+static void expose_cleaner(struct exposition *e, const struct numbers *numbers) {
+    const struct cleaner_numbers *cleaner = &numbers->parts[0].cluster.cleaner;
+    expose_gauge(e, "kafka_log_logcleaner_cleaner_recopy_percent", "Bytes written by the last cleanings, in percent of those read.",
+                 (double)(int64_t)(100 * cleaner->recopied));
+    expose_gauge(e, "kafka_log_logcleaner_max_buffer_utilization_percent", "How full the fullest map of the last cleanings was.",
+                 (double)(int64_t)(100 * cleaner->map_used_max));
+    expose_gauge(e, "kafka_log_logcleaner_max_clean_time_secs", "Seconds of the longest of the last cleanings.",
+                 (double)(int64_t)cleaner->seconds_max);
+    expose_gauge(e, "kafka_log_logcleaner_max_compaction_delay_secs", "How late a log is that max.compaction.lag.ms asks for.",
+                 (double)(cleaner->delay_ms_max / 1000));
+    expose_gauge(e, "kafka_log_logcleaner_deadthreadcount", "Cleaner threads that died; workers here cannot.", 0);
+    expose_gauge(e, "kafka_log_logcleanermanager_max_dirty_percent", "Dirty part of the dirtiest log.",
+                 (double)(int64_t)(100 * cleaner->max_dirty_ratio));
+    expose_gauge(e, "kafka_log_logcleanermanager_time_since_last_run_ms", "Since a worker last looked for a dirty log.",
+                 (double)cleaner->since_pick_ms);
+    expose_uncleanable(e, numbers, "kafka_log_logcleanermanager_uncleanable_partitions_count", "Logs that cannot be cleaned.", false);
+    expose_uncleanable(e, numbers, "kafka_log_logcleanermanager_uncleanable_bytes", "Dirty bytes of those.", true);
+    expose_counter(e, "kafka_utils_throttler_cleaner_io_total", "Bytes read and written by cleanings.", cleaner->io_bytes);
+}
+
 /* ---- purgatory ------------------------------------------------------------------------------------------------------- */
 
 static void expose_purgatory(struct exposition *e, const struct numbers *numbers) {
@@ -221,7 +254,7 @@ static void expose_cluster(struct exposition *e, const struct numbers *numbers) 
 
 /* ---- what one node has none of --------------------------------------------------------------------------------------- */
 
-/* Followers, groups, transactions and cleaners of others are what these count; a node of its own has 0, as Kafka's has. */
+/* Followers, groups and transactions of others are what these count; a node of its own has 0, as Kafka's has. */
 static const struct {
     const char *name, *type, *label, *value;
 } zeros[] = {
@@ -292,6 +325,7 @@ void expose_kafka(struct exposition *e, const struct numbers *numbers) {
     expose_topics(e, numbers);
     expose_replicas(e, numbers);
     expose_logs(e, numbers);
+    expose_cleaner(e, numbers);
     expose_purgatory(e, numbers);
     expose_partitions(e, numbers);
     expose_zeros(e);

@@ -23,6 +23,9 @@ static void expose_journal(struct exposition *e, const struct numbers *numbers) 
         expose_label_str(e, "logDirectory", numbers->broker->config->log_dirs[i]);
         expose_int(e, NUMBERS_SUM(numbers, dir_bytes[i]));
     }
+    const struct cleaner_numbers *cleaner = &numbers->parts[0].cluster.cleaner;
+    expose_counter(e, "myelin_cleaner_cleanings_total", "Cleanings that came to their end.", cleaner->cleanings);
+    expose_counter(e, "myelin_cleaner_records_removed_total", "Records that those removed.", cleaner->records_removed);
     expose_gauge(e, "myelin_log_segments", "Segments of all logs.", (double)NUMBERS_SUM(numbers, segments));
 }
 

@@ -51,10 +51,10 @@ static enum err finish_segment(struct finish *finish, struct segment *segment) {
     err = file_truncate(file, segment->size);
     file_unref(file);
     if (!err)
-        err = segment_write_index_files(finish->fs, log->path, segment->base_offset, &segment->index,
+        err = segment_write_index_files(finish->fs, log->path, segment->base_offset, "", &segment->index,
                                         segment->max_timestamp, segment->max_timestamp_offset, false);
     if (!err && segment->aborted.count)
-        err = segment_write_txn_index(finish->fs, log->path, segment->base_offset, &segment->aborted);
+        err = segment_write_txn_index(finish->fs, log->path, segment->base_offset, "", &segment->aborted);
     return err;
 }
 
@@ -79,7 +79,7 @@ static void close_run(struct work *work) {
 
 void log_free(struct log *log) {
     struct log_store *store = log->store;
-    check(!log->writing && !log->reads, "%s is freed with work under way", log->path);
+    check(!log->writing && !log->reads && !log->cleaning, "%s is freed with work under way", log->path);
     tail_drop(log);
     for (int i = 0; i < log->segment_count; i++) {
         log->segments[i]->removed = true;
@@ -92,6 +92,8 @@ void log_free(struct log *log) {
     list_remove(&log->dirty);
     list_remove(&log->behind);
     list_remove(&log->progress);
+    store->compacted_count -= !list_is_empty(&log->compacted);
+    list_remove(&log->compacted);
     producers_clear(&log->producers);
     epochs_deinit(&log->epochs);
     mem_free(log->path);
@@ -196,7 +198,7 @@ static void step_start(struct log *log) {
 
 /* A closing log made progress: is it at the next step? */
 void log_close_step(struct log *log) {
-    if (log->finishing || log->writing || log->reads || log->renaming)
+    if (log->finishing || log->writing || log->reads || log->renaming || log->cleaning)
         return;
     if (log->phase == LOG_CLOSING && log->state == ERR_OK && (log->write_block || log_pending_bytes(log))) {
         flush_ask(log);
@@ -210,6 +212,7 @@ void log_close(struct log *log, void (*done)(enum err err, void *arg), void *arg
     log->phase = LOG_CLOSING;
     log->close_done = done;
     log->close_arg = arg;
+    log_stop_cleaning(log);
     flush_ask(log);
     flush_progress(log);
 }
@@ -220,6 +223,7 @@ void log_delete(struct log *log, int64_t delay_ms, void (*done)(enum err err, vo
     log->close_done = done;
     log->close_arg = arg;
     log->delete_delay_ms = delay_ms;
+    log_stop_cleaning(log);
     log->submitted_end = log->end;
     log->submitted = log->appended;
     list_remove(&log->dirty);

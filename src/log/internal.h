@@ -1,5 +1,6 @@
 /* Inside src/log: what its files share. A reading order: log.c (append), tail.c (memory), flush.c (which way the bytes
- * go), journal.c, segment.c (files and indexes), read.c, open.c (recovery), close.c, retention.c, search.c.
+ * go), journal.c, segment.c (files and indexes), read.c, open.c (recovery), close.c, retention.c, search.c,
+ * compaction.c.
  *
  *   segments[0] ... segments[n-1]          files; all but the last are whole
  *                    |-- written --|       bytes of a segment that its file has on the device
@@ -64,6 +65,7 @@ struct segment {
     struct list lru;               /* of store->open_segments, when files are open */
     int pins;                      /* reads and writes that use it; freed at 0 when removed */
     bool removed;
+    bool swapping;                 /* a cleaned segment takes its place and its name: nobody opens its files meanwhile */
     bool damaged;                  /* a batch of its file has a wrong checksum: each read of it is checked */
     int64_t unchecked_from, unchecked_to; /* bytes of an earlier run whose checksums nobody has looked at in this one */
 };
@@ -126,6 +128,12 @@ struct log {
     bool finishing;                /* the last step of closing is under way */
     struct rename *renaming;       /* rename.c: nothing new may take the path meanwhile */
     struct list held;              /* struct log_held: waits for the end of it */
+    struct log_clean *cleaning;    /* compaction.c */
+    struct list swap_held;         /* struct log_held: waits for the end of a swap */
+    struct list compacted;         /* of store->compacted_logs */
+    int64_t cleaned_end;           /* first dirty offset; -1: none is clean */
+    bool uncleanable;              /* a cleaning failed on what it read */
+    bool is_copy;                  /* a -future directory, until it is renamed */
     bool names_durable;            /* its directory and partition.metadata are on the device, and the segments that exist */
     int64_t delete_delay_ms;
     enum err removal_err;          /* of retention.c's works, which run one after the other */
@@ -168,6 +176,8 @@ struct log_store {
     struct list open_segments;     /* least recently used first */
     int open_segment_count;
     struct list dirty_logs, behind_logs, progress_logs;
+    struct list compacted_logs;    /* those whose policy is to compact */
+    int compacted_count;
     struct list removals;          /* struct log_removal */
     int behind_writes;             /* in flight */
     struct turn_hook flush_hook, progress_hook;
@@ -210,6 +220,14 @@ void log_rename_step(struct log *log); /* goes on when nothing is under way */
 /* True: the log is being renamed, and resume() is called afterwards. */
 bool log_rename_holds(struct log *log, struct log_held *held, void (*resume)(struct log_held *held));
 
+/* ---- compaction.c ---- */
+/* Puts the log into store->compacted_logs, or takes it out, as its settings want. */
+void compaction_set_policy(struct log *log);
+void compaction_step(struct log *log); /* goes on when nobody reads the segments that are replaced */
+bool compaction_waits(const struct log *log); /* for that */
+/* True: the segment is being replaced, and resume() is called afterwards. */
+bool compaction_holds(struct segment *segment, struct log_held *held, void (*resume)(struct log_held *held));
+
 /* ---- flush.c ---- */
 void flush_resume(struct log *log);          /* after a rename: what was not started */
 void flush_ask(struct log *log);             /* the log has pending bytes; decides at the end of the turn */
@@ -239,7 +257,7 @@ void segment_pin(struct segment *segment);
 void segment_unpin(struct segment *segment);
 char *segment_path(const struct segment *segment, const char *suffix); /* mem_free() it */
 /* Notes a batch that is appended at pos: timestamps and index entries. */
-void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos);
+void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos, int32_t index_interval_bytes);
 void segment_touch(struct segment *segment);    /* most recently used; closes others beyond the maximum */
 void segment_close_files(struct segment *segment);
 /* Position of the last index entry at or below the offset; 0 when there is none. */
@@ -247,9 +265,11 @@ int64_t segment_index_find(const struct segment *segment, int64_t offset);
 bool segment_index_is_full(const struct segment *segment);
 void segment_index_free(struct segment *segment);
 /* Blocking, on any thread, on paths and copies alone: */
-enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base_offset, const struct segment_index *index,
-                                   int64_t max_timestamp, int64_t max_timestamp_offset, bool sync) MUST_USE;
-enum err segment_write_txn_index(struct fs *fs, const char *path, int64_t base_offset,
+/* `suffix` comes behind the names: "" but for files that are to replace others. */
+enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base_offset, const char *suffix,
+                                   const struct segment_index *index, int64_t max_timestamp, int64_t max_timestamp_offset,
+                                   bool sync) MUST_USE;
+enum err segment_write_txn_index(struct fs *fs, const char *path, int64_t base_offset, const char *suffix,
                                  const struct txn_index *index) MUST_USE;
 enum err segment_read_index_files(struct fs *fs, const char *path, int64_t base_offset, int64_t size,
                                   struct segment_index *ret_index) MUST_USE;
@@ -290,7 +310,7 @@ struct journal_entry { /* of an earlier run's journal; bytes borrowed from the i
 int inventory_journal_entries(const struct log_inventory *inventory, int dir, struct uuid topic_id, int32_t partition,
                               const struct journal_entry **ret_entries);
 struct inventory_checkpoint {
-    int64_t recovery_point, log_start, high_watermark; /* -1: not in the checkpoint */
+    int64_t recovery_point, log_start, high_watermark, cleaned; /* -1: not in the checkpoint */
 };
 struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
                                                  int32_t partition);

@@ -165,7 +165,7 @@ static enum err take_journal(struct inventory_dir *dir, const char *path, const 
 
 struct checkpoint_arg {
     struct inventory_dir *dir;
-    int field; /* 0 recovery point, 1 log start, 2 high watermark */
+    int field; /* 0 recovery point, 1 log start, 2 high watermark, 3 cleaned */
 };
 
 static void take_checkpoint(void *arg, struct slice topic, int32_t partition, int64_t offset) {
@@ -178,11 +178,12 @@ static void take_checkpoint(void *arg, struct slice topic, int32_t partition, in
         found = mem_new(struct found_checkpoint);
         found->topic = copy(topic);
         found->partition = partition;
-        found->values = (struct inventory_checkpoint){-1, -1, -1};
+        found->values = (struct inventory_checkpoint){-1, -1, -1, -1};
         map_insert(&a->dir->checkpoints, &found->node, hash);
     }
-    *(a->field == 0 ? &found->values.recovery_point : a->field == 1 ? &found->values.log_start : &found->values.high_watermark) =
-        offset;
+    int64_t *const fields[] = {&found->values.recovery_point, &found->values.log_start, &found->values.high_watermark,
+                               &found->values.cleaned};
+    *fields[a->field] = offset;
 }
 
 static void read_checkpoint(struct log_inventory *inventory, struct inventory_dir *dir, const char *name, int field) {
@@ -283,6 +284,7 @@ static enum err read_dir(struct log_inventory *inventory, int index) {
         read_checkpoint(inventory, dir, CHECKPOINT_RECOVERY_POINT, 0);
         read_checkpoint(inventory, dir, CHECKPOINT_LOG_START, 1);
         read_checkpoint(inventory, dir, CHECKPOINT_HIGH_WATERMARK, 2);
+        read_checkpoint(inventory, dir, CHECKPOINT_CLEANER, 3);
     }
     return err;
 }
@@ -430,5 +432,5 @@ struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inv
     struct partition_key key = {topic, partition};
     struct map_node *node =
         map_find(&inventory->dirs[dir].checkpoints, key_hash(topic, partition), found_checkpoint_is, &key);
-    return node ? container_of(node, struct found_checkpoint, node)->values : (struct inventory_checkpoint){-1, -1, -1};
+    return node ? container_of(node, struct found_checkpoint, node)->values : (struct inventory_checkpoint){-1, -1, -1, -1};
 }

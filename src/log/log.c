@@ -16,6 +16,9 @@ void log_settings_default(struct log_settings *ret_settings) {
         .flush_messages = INT64_MAX,
         .flush_ms = INT64_MAX,
         .delete_policy = true,
+        .min_cleanable_dirty_ratio = 0.5,
+        .max_compaction_lag_ms = INT64_MAX,
+        .delete_retention_ms = 86400000,
         .producer_id_expiration_ms = 86400000,
         .validate = {.codec = VALIDATE_CODEC_PRODUCER,
                      .gzip_level = COMPRESS_LEVEL_DEFAULT,
@@ -56,6 +59,7 @@ int log_dir_index(const struct log *log) {
 
 void log_set_settings(struct log *log, const struct log_settings *settings) {
     log->settings = *settings;
+    compaction_set_policy(log);
 }
 
 const struct log_settings *log_get_settings(const struct log *log) {
@@ -93,7 +97,7 @@ int64_t log_last_stable_offset(const struct log *log) {
 
 void log_work_done(struct log *log) {
     log->reads--;
-    if (log->phase != LOG_OPEN || log->renaming)
+    if (log->phase != LOG_OPEN || log->renaming || compaction_waits(log))
         flush_progress(log);
 }
 
@@ -108,7 +112,9 @@ static bool roll_is_due(const struct log *log, size_t size, const uint8_t *first
         int64_t now = shard_wall_ms(log->store->shard);
         int64_t age = segment->first_timestamp >= 0 ? batch_max_timestamp(last) - segment->first_timestamp
                                                     : now - segment->created_ms;
-        if (age > settings->segment_ms - segment->roll_jitter_ms)
+        int64_t roll_ms = settings->compact_policy && settings->max_compaction_lag_ms < settings->segment_ms ? settings->max_compaction_lag_ms
+                                                                                                        : settings->segment_ms;
+        if (age > roll_ms - segment->roll_jitter_ms)
             return true;
         if (segment_index_is_full(segment))
             return true;
@@ -197,7 +203,7 @@ static void take_batch(struct log *log, const uint8_t *batch, size_t size) {
         log->epochs_dirty = true;
     }
     struct segment *segment = log_last_segment(log);
-    segment_note_batch(segment, batch, segment->size);
+    segment_note_batch(segment, batch, segment->size, log->settings.index_interval_bytes);
     struct aborted_txn aborted;
     if (producers_append(&log->producers, batch, &aborted))
         txn_index_add(&segment->aborted, &aborted);

@@ -36,6 +36,8 @@ struct log_settings { /* names, units and defaults are Kafka's topic settings */
     int64_t file_delete_delay_ms;
     int64_t flush_messages, flush_ms;
     bool delete_policy, compact_policy, preallocate;
+    double min_cleanable_dirty_ratio;
+    int64_t min_compaction_lag_ms, max_compaction_lag_ms, delete_retention_ms;
     struct validate_settings validate; /* compression, timestamps, message size */
     int64_t producer_id_expiration_ms;
 };
@@ -173,7 +175,7 @@ enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_or
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
-struct log_held { /* private: what waits until a directory has its new name */
+struct log_held { /* private: what waits until a directory has its new name, or a segment its successor */
     struct list node;
     void (*resume)(struct log_held *held);
 };
@@ -237,5 +239,56 @@ void log_retain(struct log *log, int64_t high_watermark);
 void log_expire_producers(struct log *log);
 /* A replica's log: cuts back to `offset` when its end lies above it. */
 void log_truncate(struct log *log, int64_t offset, void (*done)(enum err err, void *arg), void *arg);
+
+/* ---- compaction (compaction.c) ------------------------------------------------------------------------------------------ */
+
+/* The shard's logs whose policy is to compact, without copies that are being made. next gives each in turn, so that a walk
+ * may take many turns of the loop; NULL: there is none. */
+int log_store_compacted_count(const struct log_store *store);
+struct log *log_store_next_compacted(struct log_store *store);
+bool log_is_compacted(const struct log *log);
+void *log_user(const struct log *log);
+
+/* What could be cleaned now, in Kafka's terms. */
+struct log_dirtiness {
+    int64_t start, end;   /* the dirty part that may be cleaned; empty when end <= start */
+    int64_t clean_bytes, dirty_bytes;
+    double ratio;
+    int64_t delay_ms;     /* since max.compaction.lag.ms asked for it; 0: it does not */
+    bool due;
+    bool start_changed;   /* the checkpoint named an offset that is not in the log: log_cleaned_end() is another now */
+};
+void log_measure_dirt(struct log *log, int64_t high_watermark, struct log_dirtiness *ret_dirt);
+/* First offset that was not cleaned yet; -1: nothing was. */
+int64_t log_cleaned_end(const struct log *log);
+void log_set_cleaned_end(struct log *log, int64_t offset);
+/* Its line of cleaner-offset-checkpoint. */
+void log_write_checkpoint_line(const struct log *log, struct buf *buf);
+bool log_is_cleaning(const struct log *log);
+/* A cleaning met what it cannot read: the log is left alone until the next start. */
+bool log_is_uncleanable(const struct log *log);
+/* Ends the cleaning that is under way, soon and without a trace; closing, deleting and renaming do so themselves. */
+void log_stop_cleaning(struct log *log);
+
+/* One pass over a log. The caller's memory until done(). */
+struct log_clean {
+    /* asked */
+    struct log *log;
+    int64_t high_watermark;
+    size_t map_bytes;          /* of the offset map, at most */
+    double map_load_factor;
+    size_t buffer_bytes;       /* of a read, and of a write */
+    double bytes_per_second;   /* read and written; 0: no limit */
+    void (*done)(struct log_clean *clean); /* on the log's shard */
+    /* answered */
+    enum err err;              /* CANCELED, NO_SPACE, NO_MEMORY, OFFLINE: nothing is wrong with the log itself */
+    int64_t start_offset, end_offset; /* what was dirty, and is clean */
+    int64_t bytes_mapped, bytes_read, bytes_written, records_read, records_kept, keyless;
+    double map_used;           /* of what the map may hold */
+    uint64_t started_ns, mapped_ns, ended_ns;
+    struct cleaning *private;
+};
+/* The log is open, not being renamed, and log_measure_dirt() says there is something. */
+void log_clean_start(struct log_clean *clean);
 
 #endif

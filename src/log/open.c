@@ -249,7 +249,7 @@ static enum err trust_segment(struct load *load, struct loaded_segment *segment,
         trace_warn("log", "index is made anew", TRACE_STR("dir", load->path), TRACE_INT("segment", segment->base_offset));
         err = recover_segment(load, segment, &cut);
         if (!err)
-            err = segment_write_index_files(load->fs, load->path, segment->base_offset, &segment->index,
+            err = segment_write_index_files(load->fs, load->path, segment->base_offset, "", &segment->index,
                                             segment->max_timestamp, segment->max_timestamp_offset, true);
         segment->sealed = !err;
         return err;
@@ -262,7 +262,18 @@ static enum err trust_segment(struct load *load, struct loaded_segment *segment,
         segment->max_timestamp = index->times[index->time_count - 1].timestamp;
         segment->max_timestamp_offset = segment->base_offset + index->times[index->time_count - 1].offset;
     }
+    const struct log_settings *settings = &load->options.settings;
+    bool times = settings->compact_policy && settings->max_compaction_lag_ms < INT64_MAX;
     struct file *file;
+    if (!last && times && !open_segment_file(load, segment->base_offset, FILE_READ, &file)) {
+        struct segment_scan scan;
+        segment_scan_init(&scan, file, 0, stat.size);
+        scan.headers_only = true;
+        if (!segment_scan_next(&scan))
+            segment->first_timestamp = any_max_timestamp(scan.batch);
+        segment_scan_deinit(&scan);
+        file_unref(file);
+    }
     if (last)
         err = open_segment_file(load, segment->base_offset, FILE_READ, &file);
     if (last && !err) { /* where does it end, and when did it begin? */
@@ -322,7 +333,7 @@ static enum err load_segments(struct load *load) {
             epochs_truncate_end(&load->epochs, load->segments[i].base_offset);
             err = recover_segment(load, &load->segments[i], &cut);
             if (!err && i + 1 < load->count) /* rolled: its indexes belong on disk */
-                err = segment_write_index_files(load->fs, load->path, load->segments[i].base_offset,
+                err = segment_write_index_files(load->fs, load->path, load->segments[i].base_offset, "",
                                                 &load->segments[i].index, load->segments[i].max_timestamp,
                                                 load->segments[i].max_timestamp_offset, true);
             load->segments[i].sealed = i + 1 < load->count;
@@ -525,7 +536,7 @@ static enum err rewrite_txn_indexes(struct load *load) {
     for (int i = load->first_recovered; i < load->count && !err; i++) {
         struct loaded_segment *segment = &load->segments[i];
         if (segment->aborted.count)
-            err = segment_write_txn_index(load->fs, load->path, segment->base_offset, &segment->aborted);
+            err = segment_write_txn_index(load->fs, load->path, segment->base_offset, "", &segment->aborted);
         else if (load->has_txn_indexes)
             err = unlink_offset(load, segment->base_offset, ".txnindex");
     }
@@ -631,7 +642,7 @@ static enum err load_log(struct load *load) {
         err = log_make_dir(shard_runtime(load->store->shard), load->path, load->options.topic_id,
                            !load->options.created, &is_new);
     if (is_new)
-        load->checkpoint = (struct inventory_checkpoint){-1, -1, -1};
+        load->checkpoint = (struct inventory_checkpoint){-1, -1, -1, -1};
     if (!err)
         err = list_files(load);
     if (!err)
@@ -711,6 +722,10 @@ static struct log *make_log(struct load *load) {
     list_init(&log->behind);
     list_init(&log->progress);
     list_init(&log->held);
+    list_init(&log->swap_held);
+    list_init(&log->compacted);
+    log->cleaned_end = load->checkpoint.cleaned;
+    log->is_copy = load->options.future != NULL;
     for (int i = 0; i < load->count; i++) {
         struct loaded_segment *from = &load->segments[i];
         struct segment *segment = segment_create(log, from->base_offset);
@@ -731,6 +746,7 @@ static struct log *make_log(struct load *load) {
     }
     log->durable_segment = log_last_segment(log);
     log->durable_pos = log->durable_segment->size;
+    compaction_set_policy(log);
     return log;
 }
 
@@ -772,6 +788,7 @@ void log_open(struct log_store *store, const struct log_open_options *options,
     load->path = options->future ? mem_printf("%s/%s", dir->path, options->future)
                                  : mem_printf("%s/%s-%d", dir->path, load->topic, (int)options->partition);
     load->clean = dir->clean && !options->always_recover;
+    load->checkpoint.cleaned = -1;
     if (!options->created && !options->future)
         load->checkpoint = inventory_checkpoint(store->options.inventory, options->dir, load->options.topic, options->partition);
     load->work = (struct work){.run = load_run, .done = load_done};

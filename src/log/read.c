@@ -354,15 +354,16 @@ static void slow_done(struct shard *shard, struct work *work) {
     read->done(read);
 }
 
-static bool read_later(struct log_read *read);
-
+/* Once more from the front: the segment may be another now. */
 static void read_resume(struct log_held *held) {
-    read_later(container_of(held, struct log_read, held));
+    struct log_read *read = container_of(held, struct log_read, held);
+    if (log_read(read))
+        read->done(read);
 }
 
 static bool read_later(struct log_read *read) {
     struct log *log = read->log;
-    if (log_rename_holds(log, &read->held, read_resume))
+    if (log_rename_holds(log, &read->held, read_resume) || compaction_holds(read->segment, &read->held, read_resume))
         return false;
     struct segment *segment = read->segment;
     struct slow_read *slow = mem_new(struct slow_read);

@@ -37,6 +37,8 @@ static void rename_done(struct shard *shard, struct work *work) {
     } else {
         mem_free(log->path);
         log->path = rename->path;
+        log->is_copy = false;
+        compaction_set_policy(log);
     }
     log->renaming = NULL;
     struct list *node;
@@ -51,7 +53,7 @@ static void rename_done(struct shard *shard, struct work *work) {
 
 void log_rename_step(struct log *log) {
     struct rename *rename = log->renaming;
-    if (rename->started || log->writing || log->reads)
+    if (rename->started || log->writing || log->reads || log->cleaning)
         return;
     rename->started = true;
     rename->work = (struct work){.lane = log, .run = rename_run, .done = rename_done};
@@ -66,6 +68,7 @@ void log_rename(struct log *log, const char *name, void (*done)(enum err err, vo
     rename->done = done;
     rename->arg = arg;
     log->renaming = rename;
+    log_stop_cleaning(log);
     flush_progress(log);
 }
 

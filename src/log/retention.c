@@ -144,7 +144,7 @@ static bool first_may_go(struct log *log, int64_t high_watermark) {
 }
 
 void log_retain(struct log *log, int64_t high_watermark) {
-    if (log->state == ERR_OFFLINE || log->phase != LOG_OPEN || log->renaming)
+    if (log->state == ERR_OFFLINE || log->phase != LOG_OPEN || log->renaming || log->cleaning)
         return;
     const struct log_settings *settings = &log->settings;
     int64_t now = shard_wall_ms(log->store->shard), total = log_size(log);

@@ -18,7 +18,8 @@ static enum err scan_fill(struct segment_scan *scan, size_t size) {
     int64_t have_end = scan->memory_pos + (int64_t)scan->filled;
     if (scan->memory && scan->pos >= scan->memory_pos && scan->pos + (int64_t)size <= have_end)
         return ERR_OK;
-    size_t wanted = size > SCAN_BUFFER ? size : SCAN_BUFFER;
+    size_t buffer = scan->buffer_bytes ? scan->buffer_bytes : SCAN_BUFFER;
+    size_t wanted = size > buffer ? size : buffer;
     if ((int64_t)wanted > scan->end - scan->pos)
         wanted = (size_t)(scan->end - scan->pos);
     if (scan->headers_only && size <= BATCH_HEADER_SIZE && wanted > FILE_DIRECT_ALIGN)

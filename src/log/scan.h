@@ -9,6 +9,7 @@ struct segment_scan {
     struct file *file;
     int64_t pos, end;    /* next batch; where the bytes end */
     bool headers_only;   /* batch points to BATCH_HEADER_SIZE bytes (old formats: what is there) and no CRC is checked */
+    size_t buffer_bytes; /* of a read; 0: 256 KiB */
     /* the batch found */
     int64_t batch_pos;
     const uint8_t *batch;

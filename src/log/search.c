@@ -177,6 +177,8 @@ void log_time_search(struct log_time_search *search) {
     search->found_offset = search->found_timestamp = search->found_epoch = -1;
     int64_t target = 0;
     struct segment *segment = search->err ? NULL : choose(log, search->timestamp, &target);
+    if (segment && compaction_holds(segment, &search->held, search_resume))
+        return;
     struct time_scan *time = mem_new(struct time_scan);
     time->search = search;
     time->log = log;

@@ -96,7 +96,7 @@ void index_add_time(struct segment_index *index, int64_t timestamp, uint32_t off
     index->times[index->time_count++] = (struct time_entry){timestamp, offset};
 }
 
-void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos) {
+void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos, int32_t index_interval_bytes) {
     int64_t last = batch_last_offset(batch), timestamp = batch_max_timestamp(batch);
     segment->sealed = false; /* a clean stop left it whole, and now it grows */
     if (pos == 0)
@@ -105,7 +105,7 @@ void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t p
         segment->max_timestamp = timestamp;
         segment->max_timestamp_offset = last;
     }
-    if (segment->bytes_since_index > (uint32_t)segment->log->settings.index_interval_bytes) {
+    if (segment->bytes_since_index > (uint32_t)index_interval_bytes) {
         index_add(&segment->index, (uint32_t)(last - segment->base_offset), (uint32_t)pos);
         index_add_time(&segment->index, segment->max_timestamp,
                        (uint32_t)(segment->max_timestamp_offset - segment->base_offset));
@@ -148,7 +148,7 @@ static enum err write_file(struct fs *fs, const char *path, const struct buf *by
     return err;
 }
 
-enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base_offset,
+enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base_offset, const char *suffix,
                                    const struct segment_index *index, int64_t max_timestamp,
                                    int64_t max_timestamp_offset, bool sync) {
     struct buf bytes = {0};
@@ -156,7 +156,7 @@ enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base
         store_be32(buf_extend(&bytes, 4), index->entries[i].offset);
         store_be32(buf_extend(&bytes, 4), index->entries[i].pos);
     }
-    char *name = mem_printf("%s/%020lld.index", path, (long long)base_offset);
+    char *name = mem_printf("%s/%020lld.index%s", path, (long long)base_offset, suffix);
     enum err err = write_file(fs, name, &bytes, sync);
     mem_free(name);
     buf_clear(&bytes);
@@ -170,7 +170,7 @@ enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base
         store_be64(buf_extend(&bytes, 8), (uint64_t)max_timestamp);
         store_be32(buf_extend(&bytes, 4), (uint32_t)(max_timestamp_offset - base_offset));
     }
-    name = mem_printf("%s/%020lld.timeindex", path, (long long)base_offset);
+    name = mem_printf("%s/%020lld.timeindex%s", path, (long long)base_offset, suffix);
     if (!err)
         err = write_file(fs, name, &bytes, sync);
     mem_free(name);
@@ -178,10 +178,11 @@ enum err segment_write_index_files(struct fs *fs, const char *path, int64_t base
     return err;
 }
 
-enum err segment_write_txn_index(struct fs *fs, const char *path, int64_t base_offset, const struct txn_index *index) {
+enum err segment_write_txn_index(struct fs *fs, const char *path, int64_t base_offset, const char *suffix,
+                                 const struct txn_index *index) {
     struct buf bytes = {0};
     txn_index_encode(index, &bytes);
-    char *name = mem_printf("%s/%020lld.txnindex", path, (long long)base_offset);
+    char *name = mem_printf("%s/%020lld.txnindex%s", path, (long long)base_offset, suffix);
     enum err err = write_file(fs, name, &bytes, true);
     mem_free(name);
     buf_deinit(&bytes);
@@ -285,10 +286,10 @@ static void seal_run(struct work *work) {
         seal->err = file_sync(file);
     file_unref(file);
     if (!seal->err)
-        seal->err = segment_write_index_files(seal->fs, seal->path, segment->base_offset, &segment->index,
+        seal->err = segment_write_index_files(seal->fs, seal->path, segment->base_offset, "", &segment->index,
                                               segment->max_timestamp, segment->max_timestamp_offset, true);
     if (!seal->err && segment->aborted.count)
-        seal->err = segment_write_txn_index(seal->fs, seal->path, segment->base_offset, &segment->aborted);
+        seal->err = segment_write_txn_index(seal->fs, seal->path, segment->base_offset, "", &segment->aborted);
     if (!seal->err)
         seal->err = fs_sync_dir(seal->fs, seal->path);
 }

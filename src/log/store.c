@@ -21,6 +21,8 @@ static void progress_hook_run(struct turn_hook *hook) {
         producers_high_watermark(&log->producers, log->durable_end);
         if (log->renaming)
             log_rename_step(log);
+        if (compaction_waits(log))
+            compaction_step(log);
         if (log->phase != LOG_OPEN)
             log_close_step(log); /* may free it */
         else if (log->on_progress)
@@ -64,6 +66,7 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
     list_init(&store->dirty_logs);
     list_init(&store->behind_logs);
     list_init(&store->progress_logs);
+    list_init(&store->compacted_logs);
     list_init(&store->removals);
     store->flush_hook.run = flush_hook_run;
     store->progress_hook.run = progress_hook_run;

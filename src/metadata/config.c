@@ -505,6 +505,10 @@ void config_log_settings(const struct broker_config *config, const struct image 
     s->flush_ms = INT("flush.ms");
     s->delete_policy = config_list_has(VALUE("cleanup.policy"), "delete");
     s->compact_policy = config_list_has(VALUE("cleanup.policy"), "compact");
+    s->min_cleanable_dirty_ratio = config_double(VALUE("min.cleanable.dirty.ratio"));
+    s->min_compaction_lag_ms = INT("min.compaction.lag.ms");
+    s->max_compaction_lag_ms = INT("max.compaction.lag.ms");
+    s->delete_retention_ms = INT("delete.retention.ms");
     s->preallocate = config_bool(VALUE("preallocate"));
     s->producer_id_expiration_ms = config_int(config_broker_value(config, image, "producer.id.expiration.ms", &arena));
     s->validate.codec = codec_of(VALUE("compression.type"));

@@ -87,6 +87,12 @@ int64_t config_int(struct slice value) {
     int64_t number = 0;
     return parse_long(value, &number) ? number : 0;
 }
+
+double config_double(struct slice value) {
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", SLICE_FMT(value));
+    return strtod(text, NULL);
+}
 static int lower(uint8_t c) {
     return c >= 'A' && c <= 'Z' ? c + 32 : c;
 }

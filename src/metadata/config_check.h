@@ -15,6 +15,7 @@ bool config_parse_int32(struct slice value, int32_t *ret) MUST_USE;
 bool config_eq_no_case(struct slice a, struct slice b);
 /* Of values that were checked. */
 int64_t config_int(struct slice value);
+double config_double(struct slice value);
 bool config_bool(struct slice value);
 /* Does a comma-separated list hold the item? */
 bool config_list_has(struct slice list, const char *item);

@@ -14,7 +14,6 @@ static const struct rule rules[] = {
     {"background.threads", "background work runs on the shards"},
     {"queued.max.requests", "a connection has a bounded number of requests in work instead of a queue"},
     {"num.recovery.threads.per.data.dir", "logs are recovered on the blocking-work pool"},
-    {"log.cleaner.", "compaction is not there yet"},
     {"ssl.", "TLS is not there yet"},
     {"sasl.", "SASL is not there yet"},
     {"security.", "security providers are the JVM's"},
