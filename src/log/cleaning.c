@@ -116,6 +116,7 @@ static enum err end_map(struct cleaning *cleaning) {
     close_source(cleaning);
     clean_txns_deinit(&cleaning->txns);
     clean_txns_init(&cleaning->txns, cleaning->aborted, cleaning->aborted_count);
+    cleaning->batch.records_read = 0;
     cleaning->phase = CLEAN_GROUP;
     cleaning->asked->map_used = (double)cleaning->map.count / (double)cleaning->map.count_max;
     /* One batch that does not fit into the map would be met again and again. */

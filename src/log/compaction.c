@@ -303,7 +303,7 @@ static bool sources_are_idle(const struct cleaning *cleaning) {
     const struct clean_group *group = &cleaning->groups[cleaning->group];
     int at = log_find_segment(log, cleaning->sources[group->first].base_offset);
     for (int i = 0; i < group->count; i++)
-        if (log->segments[at + i]->pins > 1)
+        if (log->segments[at + i]->file_works)
             return false;
     return true;
 }

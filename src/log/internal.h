@@ -64,6 +64,7 @@ struct segment {
     struct file *direct;           /* for writes */
     struct list lru;               /* of store->open_segments, when files are open */
     int pins;                      /* reads and writes that use it; freed at 0 when removed */
+    int file_works;                /* off the loop, which may open its files by name */
     bool removed;
     bool swapping;                 /* a cleaned segment takes its place and its name: nobody opens its files meanwhile */
     bool damaged;                  /* a batch of its file has a wrong checksum: each read of it is checked */

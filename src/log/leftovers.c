@@ -93,6 +93,8 @@ static enum err finish_swaps(struct fs *fs, const char *path, const struct fs_en
             if (base >= least && base < end_max)
                 err = unlink_name(fs, path, entries[i].name);
         }
+    if (!err && end_max >= 0) /* a segment that is replaced must not come back beside the one that has its records */
+        err = fs_sync_dir(fs, path);
     for (int log = 0; log < 2; log++) /* a segment's name last: from then on it is one */
         for (int i = 0; i < count && !err; i++) {
             const char *name = entries[i].name;

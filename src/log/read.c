@@ -349,6 +349,7 @@ static void slow_done(struct shard *shard, struct work *work) {
     mem_free(slow->path);
     mem_free(slow->dir_path);
     mem_free(slow);
+    segment->file_works--;
     segment_unpin(segment);
     log_work_done(log);
     read->done(read);
@@ -389,6 +390,7 @@ static bool read_later(struct log_read *read) {
     log->store->read_bytes += slow->reserved;
     read->holds[0] = slow;
     segment_pin(segment);
+    segment->file_works++;
     log->reads++;
     read->work = (struct work){.run = slow_run, .done = slow_done};
     shard_offload(log->store->shard, &read->work);

@@ -135,6 +135,7 @@ static void search_done(struct shard *shard, struct work *work) {
         search->found_timestamp = time->found_timestamp;
         search->found_epoch = time->found_epoch;
     }
+    time->segment->file_works--;
     segment_unpin(time->segment);
     mem_free(time->tail);
     mem_free(time->path);
@@ -209,6 +210,7 @@ void log_time_search(struct log_time_search *search) {
         }
     }
     segment_pin(time->segment);
+    time->segment->file_works++;
     log->reads++;
     time->work = (struct work){.run = search_run, .done = search_done};
     shard_offload(log->store->shard, &time->work);
