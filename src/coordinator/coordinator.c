@@ -131,6 +131,21 @@ static void lingered(struct shard *shard, struct timer *timer) {
     settle(coordinator);
 }
 
+/* The records stay, and what they did; only the wait is over. */
+static void timed_out(struct shard *shard, struct timer *timer) {
+    struct coordinator *coordinator = container_of(timer, struct coordinator, timeout_timer);
+    uint64_t now = shard_now_ns(shard);
+    while (!list_is_empty(&coordinator->ops)) {
+        struct coordinator_op *op = list_entry(coordinator->ops.next, struct coordinator_op, node);
+        if (op->deadline_ns > now) {
+            timer_start(shard, timer, op->deadline_ns - now);
+            break;
+        }
+        list_remove(&op->node);
+        fail(coordinator, op, coordinator_error(ERR_TIMEOUT));
+    }
+}
+
 static void woken(struct partition_waiter *waiter, struct partition *partition) {
     struct coordinator *coordinator = container_of(waiter, struct coordinator, waiter);
     enum err err = partition->log ? log_state(partition->log) : ERR_OFFLINE;
@@ -147,12 +162,17 @@ static void woken(struct partition_waiter *waiter, struct partition *partition) 
 }
 
 static const struct {
-    const char *linger, *codec;
+    const char *linger, *codec, *timeout;
 } setting_names[COORDINATOR_TYPES] = {
-    [COORDINATOR_GROUP] = {"group.coordinator.append.linger.ms", "offsets.topic.compression.codec"},
-    [COORDINATOR_TRANSACTION] = {NULL, NULL},
-    [COORDINATOR_SHARE] = {"share.coordinator.append.linger.ms", "share.coordinator.state.topic.compression.codec"},
+    [COORDINATOR_GROUP] = {"group.coordinator.append.linger.ms", "offsets.topic.compression.codec", "offsets.commit.timeout.ms"},
+    [COORDINATOR_TRANSACTION] = {NULL, NULL, NULL},
+    [COORDINATOR_SHARE] = {"share.coordinator.append.linger.ms", "share.coordinator.state.topic.compression.codec",
+                           "share.coordinator.write.timeout.ms"},
 };
+
+static int64_t setting(const struct coordinator *coordinator, const char *key, int64_t none) {
+    return key ? coordinator_config_int(coordinator, key) : none;
+}
 
 static const struct coordinator_kind *const kinds[COORDINATOR_TYPES] = {
     [COORDINATOR_GROUP] = &coordinator_group_kind,
@@ -167,8 +187,9 @@ struct coordinator *coordinator_create(struct coordinator_host *host, enum coord
     coordinator->kind = kinds[type];
     coordinator->partition = partition;
     coordinator->epoch = partition->leader_epoch;
-    coordinator->linger_ms = setting_names[type].linger ? coordinator_config_int(coordinator, setting_names[type].linger) : -1;
-    coordinator->codec = setting_names[type].codec ? (enum codec)coordinator_config_int(coordinator, setting_names[type].codec) : CODEC_NONE;
+    coordinator->linger_ms = setting(coordinator, setting_names[type].linger, -1);
+    coordinator->timeout_ms = setting(coordinator, setting_names[type].timeout, -1);
+    coordinator->codec = (enum codec)setting(coordinator, setting_names[type].codec, CODEC_NONE);
     if (coordinator->codec >= CODEC_COUNT)
         coordinator->codec = CODEC_NONE;
     list_init(&coordinator->node);
@@ -179,6 +200,7 @@ struct coordinator *coordinator_create(struct coordinator_host *host, enum coord
     list_init(&coordinator->resumed);
     coordinator->hook.run = turn_end;
     coordinator->linger_timer.fire = lingered;
+    coordinator->timeout_timer.fire = timed_out;
     coordinator->waiter.wake = woken;
     partition_wait(partition, &coordinator->waiter);
     coordinator->state = coordinator->kind->create(coordinator);
@@ -190,6 +212,7 @@ void coordinator_destroy(struct coordinator *coordinator) {
     list_remove(&coordinator->waiter.node);
     give_up(coordinator);
     settle(coordinator);
+    timer_stop(coordinator->host->shard, &coordinator->timeout_timer);
     if (coordinator->hook.queued)
         list_remove(&coordinator->hook.node);
     buf_deinit(&coordinator->batch);
@@ -333,6 +356,12 @@ static int16_t take_records(struct coordinator *coordinator, struct coordinator_
 static void wait_for_device(struct coordinator *coordinator, struct coordinator_op *op) {
     op->end = coordinator->applied_end;
     list_push_back(&coordinator->ops, &op->node);
+    if (coordinator->timeout_ms >= 0) {
+        uint64_t timeout_ns = (uint64_t)coordinator->timeout_ms * NS_PER_MS;
+        op->deadline_ns = shard_now_ns(coordinator->host->shard) + timeout_ns;
+        if (!timer_is_running(&coordinator->timeout_timer)) /* one for many: it looks who is first when it fires */
+            timer_start(coordinator->host->shard, &coordinator->timeout_timer, timeout_ns);
+    }
     ask(coordinator);
 }
 

@@ -83,10 +83,11 @@ struct coordinator {
     struct batch_builder builder;
     int64_t applied_end;                /* the log's end when what is gathered will be appended */
     int64_t linger_ms;                  /* 0: each operation by itself, -1: a turn */
+    int64_t timeout_ms;                 /* for the device, after which an operation fails; -1: none */
     enum codec codec;
     struct partition_waiter waiter;
     struct turn_hook hook;
-    struct timer linger_timer;
+    struct timer linger_timer, timeout_timer;
     bool stopping;
 };
 
@@ -134,6 +135,7 @@ struct coordinator_op {
     struct coordinator *coordinator;
     struct list node;
     int64_t end;                        /* durable from here on: done */
+    uint64_t deadline_ns;               /* for the device */
     int16_t error;
     bool is_parked;
     struct coordinator_pending *records, **last_record;
