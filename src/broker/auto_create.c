@@ -36,34 +36,44 @@ static void add_config(struct auto_create *create, const char *key, struct slice
 }
 
 /* Kafka's own topics have settings of their own. */
+static const struct internal_topic {
+    const char *name, *partitions, *replication_factor, *segment_bytes, *min_isr;
+} internal_topics[] = {
+    {"__consumer_offsets", "offsets.topic.num.partitions", "offsets.topic.replication.factor", "offsets.topic.segment.bytes", NULL},
+    {"__transaction_state", "transaction.state.log.num.partitions", "transaction.state.log.replication.factor",
+     "transaction.state.log.segment.bytes", "transaction.state.log.min.isr"},
+    {"__share_group_state", "share.coordinator.state.topic.num.partitions", "share.coordinator.state.topic.replication.factor",
+     "share.coordinator.state.topic.segment.bytes", "share.coordinator.state.topic.min.isr"},
+};
+
+static const struct internal_topic *find_internal(struct slice name) {
+    for (int i = 0; i < COUNT_OF(internal_topics); i++)
+        if (slice_eq_str(name, internal_topics[i].name))
+            return &internal_topics[i];
+    return NULL;
+}
+
 static void settings_of(struct auto_create *create, const struct broker_config *config) {
     struct create_topics_request_creatable_topic *topic = &create->topic;
-    const char *prefix = slice_eq_str(topic->name, "__consumer_offsets")    ? "offsets.topic"
-                         : slice_eq_str(topic->name, "__transaction_state") ? "transaction.state.log"
-                         : slice_eq_str(topic->name, "__share_group_state") ? "share.coordinator.state.topic"
-                                                                            : NULL;
-    if (!prefix) {
+    const struct internal_topic *internal = find_internal(topic->name);
+    if (!internal) {
         topic->num_partitions = explicit_or_default(config, "num.partitions");
         topic->replication_factor = (int16_t)explicit_or_default(config, "default.replication.factor");
         return;
     }
-#define SETTING(suffix) broker_config_get(config, arena_printf(&create->arena, "%s." suffix, prefix))
-    topic->num_partitions = (int32_t)broker_config_int(config, arena_printf(&create->arena, "%s.num.partitions", prefix));
-    topic->replication_factor = (int16_t)broker_config_int(config, arena_printf(&create->arena, "%s.replication.factor", prefix));
+    bool share = slice_eq_str(topic->name, "__share_group_state");
+    topic->num_partitions = (int32_t)broker_config_int(config, internal->partitions);
+    topic->replication_factor = (int16_t)broker_config_int(config, internal->replication_factor);
     topic->configs = arena_array(&create->arena, struct create_topics_request_creatable_topic_config, 6);
-    add_config(create, "cleanup.policy", slice_eq_str(topic->name, "__share_group_state") ? SLICE_LIT("delete") : SLICE_LIT("compact"));
-    add_config(create, "segment.bytes", SETTING("segment.bytes"));
-    if (slice_eq_str(topic->name, "__consumer_offsets")) {
-        add_config(create, "compression.type", SLICE_LIT("producer"));
-    } else {
-        add_config(create, "compression.type", SLICE_LIT("uncompressed"));
-        add_config(create, "min.insync.replicas", SETTING("min.isr"));
-    }
+    add_config(create, "cleanup.policy", share ? SLICE_LIT("delete") : SLICE_LIT("compact"));
+    add_config(create, "segment.bytes", broker_config_get(config, internal->segment_bytes));
+    add_config(create, "compression.type", internal->min_isr ? SLICE_LIT("uncompressed") : SLICE_LIT("producer"));
+    if (internal->min_isr)
+        add_config(create, "min.insync.replicas", broker_config_get(config, internal->min_isr));
     if (slice_eq_str(topic->name, "__transaction_state"))
         add_config(create, "unclean.leader.election.enable", SLICE_LIT("false"));
-    if (slice_eq_str(topic->name, "__share_group_state"))
+    if (share)
         add_config(create, "retention.ms", SLICE_LIT("-1"));
-#undef SETTING
 }
 
 void auto_create_topic(struct broker_shard *shard, struct slice name) {
