@@ -2,24 +2,7 @@
 
 #include <stdlib.h>
 
-int32_t java_hash(struct slice text) {
-    uint32_t hash = 0;
-    for (size_t i = 0; i < text.size;) {
-        uint32_t c = text.ptr[i];
-        size_t more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-        if (more && i + more < text.size) {
-            c &= 0x3fu >> more;
-            for (size_t k = 1; k <= more; k++)
-                c = c << 6 | (text.ptr[i + k] & 0x3fu);
-        }
-        if (c >= 0x10000)
-            hash = (hash * 31 + (0xd800 + ((c - 0x10000) >> 10))) * 31 + (0xdc00 + ((c - 0x10000) & 0x3ff));
-        else
-            hash = hash * 31 + c;
-        i += more + 1;
-    }
-    return (int32_t)hash;
-}
+#include "coordinator/coordinator.h"
 
 struct place {
     uint32_t bucket;
@@ -40,7 +23,7 @@ int *java_map_order(struct arena *arena, const struct slice *keys, int count, in
         size *= 2;
     struct place *places = arena_array(arena, struct place, count);
     for (int i = 0; i < count; i++) {
-        uint32_t hash = (uint32_t)java_hash(keys[i]);
+        uint32_t hash = coordinator_hash(keys[i]);
         places[i] = (struct place){(hash ^ hash >> 16) & (size - 1), i};
     }
     qsort(places, (size_t)count, sizeof places[0], by_bucket);

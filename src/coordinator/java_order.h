@@ -6,8 +6,6 @@
 #include "base/arena.h"
 #include "base/slice.h"
 
-/* String.hashCode() of UTF-8 text. */
-int32_t java_hash(struct slice text);
 /* The indexes of `keys`, which were put in that order into a HashMap of an initial capacity (0: the default), in the order
  * of its iteration. Keys are different. */
 int *java_map_order(struct arena *arena, const struct slice *keys, int count, int initial_capacity);

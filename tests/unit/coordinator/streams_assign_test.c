@@ -1,6 +1,5 @@
 /* The sticky assignor. Expectations marked "Kafka" were seen on a broker of Kafka's. */
 #include "base/mem.h"
-#include "coordinator/java_order.h"
 #include "coordinator/streams_assign.h"
 #include "tests/unit/test.h"
 
@@ -44,13 +43,6 @@ static const char *text_of(struct fixture *f, const struct streams_tasks *tasks)
 /* "A: active | standby". */
 static const char *result(struct fixture *f, int i) {
     return arena_printf(&f->arena, "%s | %s", text_of(f, &f->members[i].target.of[STREAMS_ACTIVE]), text_of(f, &f->members[i].target.of[STREAMS_STANDBY]));
-}
-
-TEST(hashes_are_those_of_java) {
-    EXPECT_INT(java_hash(SLICE_LIT("group")), 98629247);
-    EXPECT_INT(java_hash(SLICE_LIT("")), 0);
-    EXPECT_INT(java_hash(slice_str("\xc3\xa9")), 0xe9);
-    EXPECT_INT(java_hash(slice_str("\xf0\x9f\x98\x80")), 0xd83d * 31 + 0xde00);
 }
 
 TEST(members_of_one_process_share_its_tasks_as_with_kafka) {
