@@ -23,6 +23,7 @@ struct connections;    /* broker/connections.h */
 struct telemetry;      /* broker/telemetry.h */
 struct coordinators;   /* broker/coordinators.h */
 struct cleaner;        /* broker/cleaner.h */
+struct internal_topics; /* broker/internal_topics.h */
 
 struct broker_listener {
     struct broker *broker;
@@ -67,6 +68,7 @@ struct broker_shard {
     struct list all_partitions; /* the same; and between them the place that a walk has come to (collect.c) */
     struct partitions_state *partitions_state; /* partitions.c */
     struct coordinators *coordinators;
+    struct internal_topics *internal_topics; /* NULL: none were needed yet */
     struct list conns;     /* struct conn, the longest idle first */
     struct timer idle_timer, stalled_timer;
     struct list stalled;   /* connections that wait for room in the tails */

@@ -43,6 +43,9 @@ static request_handler *const handlers[API_COUNT] = {
     [API_GET_TELEMETRY_SUBSCRIPTIONS] = handle_get_telemetry_subscriptions,
     [API_PUSH_TELEMETRY] = handle_push_telemetry,
     [API_DESCRIBE_TOPIC_PARTITIONS] = handle_describe_topic_partitions,
+    [API_STREAMS_GROUP_HEARTBEAT] = handle_streams_group_heartbeat,
+    [API_STREAMS_GROUP_DESCRIBE] = handle_streams_group_describe,
+    [API_STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE] = handle_streams_group_topology_description_update,
 };
 
 request_handler *request_handler_of(int key, int16_t *ret_version_min, int16_t *ret_version_max) {

@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/coordinators.h"
+#include "broker/internal_topics.h"
 #include "broker/moves.h"
 #include "broker/strays.h"
 #include "broker/telemetry.h"
@@ -297,6 +298,7 @@ void partitions_init(struct broker_shard *shard) {
 void partitions_free(struct broker_shard *shard) {
     coordinators_close(shard); /* of a node that did not get to closing its logs */
     coordinators_free(shard);
+    internal_topics_free(shard);
     map_each_safe(node, &shard->partitions)
         partition_free(container_of(node, struct partition, node));
     map_deinit(&shard->partitions);

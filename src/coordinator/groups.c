@@ -61,6 +61,8 @@ static enum err dispatch(struct groups *groups, struct group_record *record) {
     case 0:
     case 1: return offsets_replay(groups, record);
     case 2: return classic_replay(groups, record);
+    case 17:
+    case 19 ... 23: return streams_replay(groups, record);
     default: warn_unknown(groups, record->type); return ERR_OK;
     }
 }

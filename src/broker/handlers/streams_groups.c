@@ -1,0 +1,246 @@
+/* StreamsGroupHeartbeat, StreamsGroupDescribe, StreamsGroupTopologyDescriptionUpdate: requests of Kafka Streams
+ * applications, on their way to the coordinator of their group (src/coordinator/streams.h) and back. */
+#include "base/names.h"
+#include "broker/coordinators.h"
+#include "broker/handlers/handlers.h"
+#include "broker/internal_topics.h"
+#include "coordinator/streams.h"
+#include "protocol/streams_group_describe_request.h"
+#include "protocol/streams_group_topology_description_update_request.h"
+#include "protocol/streams_group_topology_description_update_response.h"
+
+static bool is_enabled(const struct request *request) {
+    struct slice protocols = broker_config_get(request->shard->broker->config, "group.coordinator.rebalance.protocols");
+    return image_feature(request->shard->image, "streams.version") >= 1 && memmem(protocols.ptr, protocols.size, "streams", 7);
+}
+
+/* ---- StreamsGroupHeartbeat --------------------------------------------------------------------------------------------- */
+
+struct heartbeat_visit {
+    struct coordinator_visit visit;
+    struct streams_group_heartbeat_request message;
+    struct streams_heartbeat heartbeat;
+    int64_t error_ms; /* how long failures to create topics are remembered */
+};
+
+static void refuse(struct request *request, int16_t error, const char *message) {
+    struct streams_group_heartbeat_response response;
+    streams_group_heartbeat_response_init(&response);
+    response.error_code = error;
+    response.error_message = slice_str(message);
+    request_answer(request, streams_group_heartbeat, &response);
+}
+
+static void decide_heartbeat(struct coordinator_op *op, void *state) {
+    struct heartbeat_visit *visit = container_of(op, struct heartbeat_visit, visit.op);
+    struct groups *groups = state;
+    streams_heartbeat(groups, op, &visit->heartbeat);
+    visit->error_ms = 2 * visit->heartbeat.response.heartbeat_interval_ms;
+}
+
+/* Why the missing topics are still missing, three of them. */
+static void tell_errors(struct request *request, struct streams_heartbeat *heartbeat) {
+    const char *text = "";
+    int count = 0;
+    for (int i = 0; i < heartbeat->missing_count; i++) {
+        struct slice name = heartbeat->missing[i].info->name;
+        const char *error = internal_topics_error(request->shard, name);
+        if (error && count < 3)
+            text = arena_printf(&request->arena, "%s%s%.*s (%s)", text, count ? ", " : "", SLICE_FMT(name), error);
+        count += error != NULL;
+    }
+    for (int i = 0; count && i < heartbeat->response.status_count; i++) {
+        struct streams_group_heartbeat_response_status *status = &heartbeat->response.status[i];
+        if (status->status_code != STREAMS_MISSING_INTERNAL_TOPICS)
+            continue;
+        const char *more = count > 3 ? arena_printf(&request->arena, " and %d more", count - 3) : "";
+        status->status_detail = slice_str(arena_printf(&request->arena, "%.*s; Creation failed: %s%s.", SLICE_FMT(status->status_detail), text, more));
+    }
+}
+
+static void heartbeat_done(struct coordinator_visit *base, int16_t error) {
+    struct heartbeat_visit *visit = container_of(base, struct heartbeat_visit, visit);
+    struct request *request = base->request;
+    struct streams_heartbeat *heartbeat = &visit->heartbeat;
+    if (error) {
+        refuse(request, error, NULL);
+        return;
+    }
+    if (heartbeat->missing_count) {
+        internal_topics_create(request->shard, heartbeat->missing, heartbeat->missing_count, visit->error_ms);
+        tell_errors(request, heartbeat);
+    }
+    request_answer(request, streams_group_heartbeat, &heartbeat->response);
+}
+
+/* Source topics, sinks, repartition sources, changelogs: each once, in order. */
+struct topic_names {
+    struct names *seen;
+    struct slice *list;
+    int count;
+};
+
+static void add_name(struct topic_names *names, struct slice name) {
+    if (!names_add(names->seen, name))
+        names->list[names->count++] = name;
+}
+
+static struct topic_names topics_of(struct request *request, const struct streams_group_heartbeat_request_topology *topology) {
+    int room = 0;
+    for (int i = 0; i < topology->subtopologies_count; i++) {
+        const struct streams_group_heartbeat_request_subtopology *s = &topology->subtopologies[i];
+        room += s->source_topics_count + s->repartition_sink_topics_count + s->repartition_source_topics_count + s->state_changelog_topics_count;
+    }
+    struct topic_names names = {names_create(&request->arena), arena_array(&request->arena, struct slice, room), 0};
+    for (int i = 0; i < topology->subtopologies_count; i++) {
+        const struct streams_group_heartbeat_request_subtopology *s = &topology->subtopologies[i];
+        for (int k = 0; k < s->source_topics_count; k++)
+            add_name(&names, s->source_topics[k]);
+        for (int k = 0; k < s->repartition_sink_topics_count; k++)
+            add_name(&names, s->repartition_sink_topics[k]);
+        for (int k = 0; k < s->repartition_source_topics_count; k++)
+            add_name(&names, s->repartition_source_topics[k].name);
+        for (int k = 0; k < s->state_changelog_topics_count; k++)
+            add_name(&names, s->state_changelog_topics[k].name);
+    }
+    return names;
+}
+
+/* "a,b" of those that are wrong; NULL: none is. */
+static const char *wrong_names(struct request *request, const struct topic_names *names, bool internal) {
+    struct buf text = {0};
+    const char *list = NULL;
+    for (int i = 0; i < names->count; i++)
+        if (internal ? topic_is_internal(names->list[i]) : topic_name_error(names->list[i], &request->arena) != NULL)
+            buf_printf(&text, "%s%.*s", text.size ? "," : "", SLICE_FMT(names->list[i]));
+    if (text.size)
+        list = arena_printf(&request->arena, "%s", buf_text(&text));
+    buf_deinit(&text);
+    return list;
+}
+
+/* What is wrong with the topology's topics; NULL: nothing. */
+static const char *check_topics(struct request *request, const struct streams_group_heartbeat_request *message) {
+    if (!message->topology)
+        return NULL;
+    struct topic_names names = topics_of(request, message->topology);
+    const char *wrong = wrong_names(request, &names, true);
+    if (wrong)
+        return arena_printf(&request->arena, "Use of Kafka internal topics %s in a Kafka Streams topology is prohibited.", wrong);
+    wrong = wrong_names(request, &names, false);
+    return wrong ? arena_printf(&request->arena, "Topic names %s are not valid topic names.", wrong) : NULL;
+}
+
+void handle_streams_group_heartbeat(struct request *request) {
+    struct heartbeat_visit *visit = arena_new(&request->arena, struct heartbeat_visit);
+    if (!request_decode(request, streams_group_heartbeat, &visit->message))
+        return;
+    if (!is_enabled(request)) {
+        refuse(request, KAFKA_UNSUPPORTED_VERSION, "The version of API is not supported.");
+        return;
+    }
+    const char *wrong = check_topics(request, &visit->message);
+    int16_t error = wrong ? KAFKA_STREAMS_INVALID_TOPOLOGY : streams_check_heartbeat(&visit->message, &request->arena, &wrong);
+    if (error) {
+        refuse(request, error, wrong);
+        return;
+    }
+    visit->heartbeat.request = &visit->message;
+    visit->heartbeat.client_id = request->header.client_id.ptr ? request->header.client_id : SLICE_EMPTY;
+    visit->heartbeat.client_host = client_host(request, &request->arena);
+    visit->visit.request = request;
+    visit->visit.op.decide = decide_heartbeat;
+    visit->visit.answer = heartbeat_done;
+    coordinator_visit(&visit->visit, COORDINATOR_GROUP, visit->message.group_id, false);
+}
+
+/* ---- StreamsGroupDescribe ------------------------------------------------------------------------------------------------- */
+
+struct describe;
+struct describe_visit { /* of one group */
+    struct coordinator_visit visit;
+    struct describe *describe;
+    struct slice id;
+    struct streams_group_describe_response_described_group *described;
+};
+struct describe {
+    struct request *request;
+    struct streams_group_describe_request message;
+    struct streams_group_describe_response response;
+    int pending;
+};
+enum { DESCRIPTION_NOT_ASKED = 0, DESCRIPTION_NOT_STORED = 1 };
+
+static void one_described(struct describe *describe) {
+    if (--describe->pending == 0)
+        request_answer(describe->request, streams_group_describe, &describe->response);
+}
+
+static void decide_describe(struct coordinator_op *op, void *state) {
+    struct describe_visit *visit = container_of(op, struct describe_visit, visit.op);
+    streams_describe(state, op->arena, visit->id, visit->described);
+}
+
+static void describe_failed(struct describe_visit *visit, int16_t error) {
+    streams_group_describe_response_described_group_init(visit->described);
+    visit->described->group_id = visit->id;
+    visit->described->error_code = error;
+}
+
+static void describe_done(struct coordinator_visit *base, int16_t error) {
+    struct describe_visit *visit = container_of(base, struct describe_visit, visit);
+    struct describe *describe = visit->describe;
+    if (error)
+        describe_failed(visit, error);
+    if (!visit->described->error_code) {
+        if (describe->message.include_authorized_operations)
+            visit->described->authorized_operations = GROUP_OPERATIONS_ALL;
+        visit->described->topology_description_status = describe->message.include_topology_description ? DESCRIPTION_NOT_STORED : DESCRIPTION_NOT_ASKED;
+    }
+    one_described(describe);
+}
+
+void handle_streams_group_describe(struct request *request) {
+    struct describe *describe = arena_new(&request->arena, struct describe);
+    if (!request_decode(request, streams_group_describe, &describe->message))
+        return;
+    int count = describe->message.group_ids_count;
+    bool enabled = is_enabled(request);
+    struct describe_visit *visits = arena_array(&request->arena, struct describe_visit, count + 1);
+    describe->request = request;
+    streams_group_describe_response_init(&describe->response);
+    describe->response.groups = arena_array(&request->arena, struct streams_group_describe_response_described_group, count + 1);
+    describe->response.groups_count = count;
+    describe->pending = count + 1; /* so that the answer does not come before all were asked */
+    for (int i = 0; i < count; i++) {
+        struct describe_visit *visit = &visits[i];
+        visit->describe = describe;
+        visit->id = describe->message.group_ids[i];
+        visit->described = &describe->response.groups[i];
+        visit->visit.request = request;
+        visit->visit.op.decide = decide_describe;
+        visit->visit.answer = describe_done;
+        if (!enabled || !visit->id.size) {
+            describe_failed(visit, enabled ? KAFKA_INVALID_GROUP_ID : KAFKA_UNSUPPORTED_VERSION);
+            one_described(describe);
+        } else {
+            coordinator_visit(&visit->visit, COORDINATOR_GROUP, visit->id, true);
+        }
+    }
+    one_described(describe);
+}
+
+/* ---- StreamsGroupTopologyDescriptionUpdate ---------------------------------------------------------------------------------- */
+
+/* Kafka gives descriptions to a plugin, in Java; without one it answers as here. */
+void handle_streams_group_topology_description_update(struct request *request) {
+    struct streams_group_topology_description_update_request message;
+    struct streams_group_topology_description_update_response response;
+    if (!request_decode(request, streams_group_topology_description_update, &message))
+        return;
+    streams_group_topology_description_update_response_init(&response);
+    response.error_code = KAFKA_UNSUPPORTED_VERSION;
+    response.error_message = is_enabled(request) ? SLICE_LIT("The broker has no streams group topology description plugin configured.")
+                                                 : SLICE_LIT("The version of API is not supported.");
+    request_answer(request, streams_group_topology_description_update, &response);
+}
