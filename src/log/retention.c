@@ -1,16 +1,27 @@
 /* Old segments go: below the log start, beyond retention.bytes, older than retention.ms. Each pass takes a prefix of the
  * segments. Files are renamed to `*.deleted` first and removed after file.delete.delay.ms, so that who still reads them
- * can. */
+ * can. A large file is cut short in steps before it goes: a file system may hand freed blocks to the device at once, and
+ * a device that is told to forget a whole segment answers nobody else meanwhile. */
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
+
+enum {
+    CUT_STEP = 4 << 20,
+    CUT_REST = 4, /* times as long as a step took nothing is cut */
+};
 
 struct removal {
     struct work work;
     struct log_removal later;
     struct fs *fs;
+    struct log_store *store;
     struct log *log; /* NULL once the files are renamed */
+    struct segment *segment; /* pinned; who else pins it reads its file */
     char *path;
+    bool cut;                /* the file is cut first, and */
+    bool more;               /* there is more to cut */
+    uint64_t begun_ns;
     int64_t base_offset;
     int64_t active_base; /* of the segment that stays alone and has no file yet; -1: none such */
     bool renamed;
@@ -35,10 +46,27 @@ static enum err rename_or_unlink(struct removal *removal, const char *from, cons
     return err == ERR_NO_SPACE ? fs_unlink(removal->fs, from) : err;
 }
 
+/* One step; anything that is wrong is left to the unlink. */
+static bool cut_file(struct removal *removal) {
+    char *path = mem_printf("%s/%020lld.log.deleted", removal->path, (long long)removal->base_offset);
+    struct file *file = NULL;
+    int64_t size = 0;
+    enum err err = fs_open(removal->fs, path, FILE_WRITE, &file);
+    if (!err)
+        err = file_size(file, &size);
+    bool more = !err && size > CUT_STEP && file_truncate(file, size - CUT_STEP) == ERR_OK;
+    file_unref(file);
+    mem_free(path);
+    return more;
+}
+
 static void removal_run(struct work *work) {
     static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex", ".snapshot"};
     struct removal *removal = container_of(work, struct removal, work);
     removal->err = ERR_OK;
+    removal->more = removal->renamed && removal->cut && cut_file(removal);
+    if (removal->more)
+        return;
     /* In order, and none after one that failed: a segment that stays before one that went would leave a hole. */
     if (!removal->renamed)
         removal->err = removal->log->removal_err;
@@ -64,13 +92,20 @@ static void removal_run(struct work *work) {
 }
 
 static void removal_free(struct removal *removal) {
+    segment_unpin(removal->segment);
     mem_free(removal->path);
     mem_free(removal);
 }
 
+static void removal_due(struct shard *shard, struct log_removal *later);
+
 static void removal_unlinked(struct shard *shard, struct work *work) {
-    (void)shard;
     struct removal *removal = container_of(work, struct removal, work);
+    if (removal->more) {
+        uint64_t rest_ns = (shard_now_ns(shard) - removal->begun_ns) * CUT_REST;
+        log_removal_start(removal->store, &removal->later, 1 + (int64_t)(rest_ns / NS_PER_MS));
+        return;
+    }
     if (removal->err)
         trace_warn("log", "cannot remove a deleted segment", TRACE_STR("dir", removal->path),
                    TRACE_INT("segment", removal->base_offset), TRACE_ERR(removal->err));
@@ -80,6 +115,8 @@ static void removal_unlinked(struct shard *shard, struct work *work) {
 static void removal_due(struct shard *shard, struct log_removal *later) {
     struct removal *removal = container_of(later, struct removal, later);
     removal->work = (struct work){.run = removal_run, .done = removal_unlinked};
+    removal->cut = removal->segment->pins == 1;
+    removal->begun_ns = shard_now_ns(shard);
     shard_offload(shard, &removal->work);
 }
 
@@ -110,6 +147,7 @@ static void remove_first(struct log *log) {
     struct segment *segment = log->segments[0];
     struct removal *removal = mem_new(struct removal);
     removal->fs = log->store->fs;
+    removal->store = log->store;
     removal->log = log;
     removal->path = mem_strdup(log->path);
     removal->base_offset = segment->base_offset;
@@ -129,7 +167,7 @@ static void remove_first(struct log *log) {
     }
     segment->removed = true;
     segment_close_files(segment);
-    segment_unpin(segment);
+    removal->segment = segment; /* with the log's pin */
 }
 
 static int64_t largest_timestamp(const struct segment *segment) {
