@@ -112,7 +112,7 @@ static enum err map_batch(struct cleaning *cleaning, struct slice batch, bool *r
     return err;
 }
 
-static enum err end_map(struct cleaning *cleaning) {
+static enum err end_map(struct cleaning *cleaning, bool full) {
     close_source(cleaning);
     clean_txns_deinit(&cleaning->txns);
     clean_txns_init(&cleaning->txns, cleaning->aborted, cleaning->aborted_count);
@@ -120,14 +120,14 @@ static enum err end_map(struct cleaning *cleaning) {
     cleaning->phase = CLEAN_GROUP;
     cleaning->asked->map_used = (double)cleaning->map.count / (double)cleaning->map.count_max;
     /* One batch that does not fit into the map would be met again and again. */
-    return cleaning->rules.map_end > cleaning->asked->start_offset ? ERR_OK : ERR_TOO_LARGE;
+    return full && cleaning->rules.map_end <= cleaning->asked->start_offset ? ERR_TOO_LARGE : ERR_OK;
 }
 
 static enum err run_map(struct cleaning *cleaning) {
     enum err err = ERR_OK;
     while (!err && cleaning->step_done_bytes < cleaning->step_bytes) {
         if (cleaning->source == cleaning->source_count)
-            return end_map(cleaning);
+            return end_map(cleaning, false);
         if (!cleaning->scanning) {
             err = open_source(cleaning);
             if (!err && cleaning->sources[cleaning->source].base_offset < cleaning->asked->start_offset)
@@ -141,7 +141,7 @@ static enum err run_map(struct cleaning *cleaning) {
         if (!err)
             err = map_batch(cleaning, batch, &full);
         if (full)
-            return end_map(cleaning);
+            return end_map(cleaning, true);
         if (err == ERR_NOT_FOUND) { /* a gap up to the next segment is as good as cleaned */
             cleaning->rules.map_end = cleaning->sources[cleaning->source].next_base;
             close_source(cleaning);
@@ -399,9 +399,12 @@ static enum err run_swap(struct cleaning *cleaning) {
         err = rename_all(cleaning, ".cleaned", ".swap");
     if (err)
         return err;
+    cleaning->swap_stands = true;
     err = remove_sources(cleaning);
     if (!err)
         err = rename_all(cleaning, ".swap", "");
+    if (!err)
+        cleaning->swap_stands = false;
     return err ? ERR_IO : ERR_OK; /* a start finishes it */
 }
 
@@ -410,7 +413,7 @@ void cleaning_drop_files(struct cleaning *cleaning) {
     file_unref(cleaning->file);
     cleaning->file = NULL;
     static const char *const more[] = {".cleaned", ".swap"};
-    for (int m = 0; m < COUNT_OF(more) && cleaning->output; m++) {
+    for (int m = 0; m < COUNT_OF(more) && cleaning->output && !cleaning->swap_stands; m++) {
         enum err err = unlink_file(cleaning, cleaning->output->base_offset, log_suffix, more[m]);
         for (int i = 0; i < COUNT_OF(index_suffixes); i++)
             err = unlink_file(cleaning, cleaning->output->base_offset, index_suffixes[i], more[m]) ? ERR_IO : err;

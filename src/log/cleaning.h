@@ -61,6 +61,7 @@ struct cleaning {
     int64_t out_pos;
     bool same;               /* the group is one segment, and so far nothing of it changed: nothing is written */
     bool has_txn_index;
+    bool swap_stands;        /* X.*.swap are on the device: what they replace may be gone, and they are all there is */
     int64_t step_done_bytes;
     enum err err;
     char where[96];          /* of an error: file and position */

@@ -315,6 +315,19 @@ static void slow_run(struct work *work) {
     slow->err = slow_work(slow);
 }
 
+static bool read_from(struct log_read *read, int at);
+
+/* The rest of the segment is a gap, as compaction leaves them: on to the next. True: nothing more is to be done. */
+static bool read_next_segment(struct log_read *read, int64_t base_offset) {
+    const struct log *log = read->log;
+    int at = log_find_segment(log, base_offset);
+    while (at < log->segment_count && log->segments[at]->base_offset <= base_offset)
+        at++;
+    if (log->state == ERR_OFFLINE || at == log->segment_count || log->segments[at]->base_offset >= read->bound)
+        return true;
+    return read_from(read, at);
+}
+
 static void slow_done(struct shard *shard, struct work *work) {
     (void)shard;
     struct log_read *read = container_of(work, struct log_read, work);
@@ -349,10 +362,13 @@ static void slow_done(struct shard *shard, struct work *work) {
     mem_free(slow->path);
     mem_free(slow->dir_path);
     mem_free(slow);
+    bool gap = !read->err && !read->first_batch_size && segment != log->durable_segment;
+    int64_t base_offset = segment->base_offset;
     segment->file_works--;
     segment_unpin(segment);
     log_work_done(log);
-    read->done(read);
+    if (!gap || read_next_segment(read, base_offset))
+        read->done(read);
 }
 
 /* Once more from the front: the segment may be another now. */
@@ -424,7 +440,12 @@ bool log_read(struct log_read *read) {
     }
     if (read->offset >= read->bound || read->offset >= log->durable_end)
         return true;
-    for (int at = log_find_segment(log, read->offset); at < log->segment_count; at++) {
+    return read_from(read, log_find_segment(log, read->offset));
+}
+
+static bool read_from(struct log_read *read, int at) {
+    struct log *log = read->log;
+    for (; at < log->segment_count; at++) {
         read->segment = log->segments[at];
         enum err err = read_now(read);
         if (err == ERR_AGAIN) {
