@@ -36,6 +36,7 @@
     X(DUPLICATE_SEQUENCE, "duplicate sequence number", 46)                                 \
     X(INVALID_PRODUCER_EPOCH, "producer epoch is stale", 47)                               \
     X(INVALID_TXN_STATE, "invalid transaction state", 48)                                  \
+    X(COORDINATOR_FENCED, "there is a newer coordinator of the transaction", 52)           \
     X(NOT_LEADER, "not the leader of the partition", 6)                                    \
     X(UNKNOWN_TOPIC_ID, "unknown topic id", 100)                                           \
     X(INCONSISTENT_TOPIC_ID, "topic id differs from the one on disk", 103)                 \

@@ -263,6 +263,8 @@ void segment_touch(struct segment *segment);    /* most recently used; closes ot
 void segment_close_files(struct segment *segment);
 /* Position of the last index entry at or below the offset; 0 when there is none. */
 int64_t segment_index_find(const struct segment *segment, int64_t offset);
+/* Offset of the first index entry at or behind the position; else where the next segment begins, or the log's end. */
+int64_t segment_index_upper(const struct segment *segment, int64_t pos);
 bool segment_index_is_full(const struct segment *segment);
 void segment_index_free(struct segment *segment);
 /* Blocking, on any thread, on paths and copies alone: */

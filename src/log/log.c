@@ -211,7 +211,7 @@ static void take_batch(struct log *log, const uint8_t *batch, size_t size) {
     tail_append(log, batch, size, log->end);
 }
 
-static enum err append_one(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, int32_t leader_epoch,
+static enum err append_one(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, uint64_t guard, int32_t leader_epoch,
                            struct arena *arena, struct log_append_result *result) {
     struct validate_request request = {
         .bytes = bytes,
@@ -244,7 +244,7 @@ static enum err append_one(struct log *log, uint8_t *bytes, size_t size, enum ap
         roll(log, log->end);
     struct producer_batch stored;
     bool duplicate;
-    err = producers_check(&log->producers, batch, origin, &duplicate, &stored);
+    err = producers_check(&log->producers, batch, origin, guard, &duplicate, &stored);
     if (err)
         return err;
     if (duplicate) {
@@ -261,8 +261,8 @@ static enum err append_one(struct log *log, uint8_t *bytes, size_t size, enum ap
     return ERR_OK;
 }
 
-enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, int32_t leader_epoch,
-                    struct arena *arena, struct log_append_result *ret_result) {
+static enum err append_all(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, uint64_t guard, int32_t leader_epoch,
+                           struct arena *arena, struct log_append_result *ret_result) {
     *ret_result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
     ret_result->validation.append_time_ms = -1;
     if (log->state)
@@ -273,7 +273,7 @@ enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_or
     while (at < size && !err) {
         size_t batch = batch_size(bytes + at);
         check(size - at >= BATCH_HEADER_SIZE && batch <= size - at, "append of unframed bytes to %s", log->path);
-        err = append_one(log, bytes + at, batch, origin, leader_epoch, arena, ret_result);
+        err = append_one(log, bytes + at, batch, origin, guard, leader_epoch, arena, ret_result);
         buf_deinit(&ret_result->validation.converted);
         if (first < 0)
             first = ret_result->base_offset;
@@ -283,6 +283,39 @@ enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_or
     if (log_pending_bytes(log))
         flush_ask(log);
     return err;
+}
+
+enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, int32_t leader_epoch,
+                    struct arena *arena, struct log_append_result *ret_result) {
+    return append_all(log, bytes, size, origin, GUARD_NONE, leader_epoch, arena, ret_result);
+}
+
+enum err log_append_guarded(struct log *log, uint8_t *bytes, size_t size, uint64_t guard, int32_t leader_epoch, struct arena *arena,
+                            struct log_append_result *ret_result) {
+    return append_all(log, bytes, size, APPEND_CLIENT, guard, leader_epoch, arena, ret_result);
+}
+
+enum err log_append_marker(struct log *log, const struct log_marker *marker, int32_t leader_epoch) {
+    if (log->state)
+        return log->state;
+    struct buf bytes = {0};
+    struct batch_builder builder;
+    uint8_t key[4], value[6];
+    store_be16(value, 0);
+    store_be32(value + 2, (uint32_t)marker->coordinator_epoch);
+    batch_builder_init(&builder, &bytes, log->end);
+    batch_builder_add(&builder, 0, shard_wall_ms(log->store->shard), control_key(marker->commit ? CONTROL_COMMIT : CONTROL_ABORT, key),
+                      slice_of(value, sizeof value), NULL, 0);
+    int attributes = BATCH_TRANSACTIONAL | BATCH_CONTROL | (log->settings.validate.append_time ? BATCH_APPEND_TIME : 0);
+    enum err err = batch_builder_finish(&builder, attributes, CODEC_NONE, 0, NULL, marker->producer_id, marker->producer_epoch, -1);
+    check(err == ERR_OK, "a marker cannot be written: %s", err_text(err));
+    batch_set_leader_epoch(bytes.ptr, leader_epoch);
+    if (roll_is_due(log, bytes.size, bytes.ptr, bytes.ptr))
+        roll(log, log->end);
+    take_batch(log, bytes.ptr, bytes.size);
+    buf_deinit(&bytes);
+    flush_ask(log);
+    return ERR_OK;
 }
 
 int log_segment_count(const struct log *log) {

@@ -173,6 +173,19 @@ struct log_append_result {
 enum err log_append(struct log *log, uint8_t *bytes, size_t size, enum append_origin origin, int32_t leader_epoch,
                     struct arena *arena, struct log_append_result *ret_result) MUST_USE;
 
+/* The same for the batch of a client's transaction that was verified: see producers_verify(). */
+enum err log_append_guarded(struct log *log, uint8_t *bytes, size_t size, uint64_t guard, int32_t leader_epoch, struct arena *arena,
+                            struct log_append_result *ret_result) MUST_USE;
+/* The end of a producer's transaction: a control batch. */
+struct log_marker {
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t coordinator_epoch;
+    bool commit;
+};
+/* Not checked: that is producers_check_marker()'s. */
+enum err log_append_marker(struct log *log, const struct log_marker *marker, int32_t leader_epoch) MUST_USE;
+
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
 struct log_held { /* private: what waits until a directory has its new name, or a segment its successor */
@@ -195,6 +208,7 @@ struct log_read {
     int piece_count;
     size_t size;
     int64_t first_batch_size; /* of the batch at the start; 0: nothing there */
+    int64_t upper_offset;     /* beyond all that was read, by the index alone: up to it log_aborted() is asked */
     /* private */
     struct log_store *store;
     void *holds[LOG_READ_PIECES];
@@ -208,7 +222,8 @@ struct log_read {
 /* True: answered now. False: done() runs later; the log stays until then (log_close() waits for it). */
 bool log_read(struct log_read *read);
 void log_read_release(struct log_read *read);
-/* The aborted transactions that a reader of [offset, end) must know. In the arena. Index entries, as Kafka gives. */
+/* The aborted transactions that a reader of [offset, end) must know. In the arena. Index entries, as Kafka gives: they may
+ * lie beyond what was read. */
 struct log_aborted {
     int64_t producer_id, first_offset;
 };

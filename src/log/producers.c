@@ -11,9 +11,29 @@ static bool producer_is(const struct map_node *node, const void *key) {
     return container_of(node, struct producer, node)->id == *(const int64_t *)key;
 }
 
+static bool verification_is(const struct map_node *node, const void *key) {
+    return container_of(node, struct verification, node)->producer_id == *(const int64_t *)key;
+}
+
 static struct producer *producer_find(const struct producers *producers, int64_t id) {
     struct map_node *node = map_find(&producers->map, hash_u64((uint64_t)id), producer_is, &id);
     return node ? container_of(node, struct producer, node) : NULL;
+}
+
+const struct producer *producers_find(const struct producers *producers, int64_t id) {
+    return producer_find(producers, id);
+}
+
+static struct verification *verification_find(const struct producers *producers, int64_t id) {
+    if (!producers->verifications.count)
+        return NULL;
+    struct map_node *node = map_find(&producers->verifications, hash_u64((uint64_t)id), verification_is, &id);
+    return node ? container_of(node, struct verification, node) : NULL;
+}
+
+static void verification_free(struct producers *producers, struct verification *verification) {
+    map_remove(&producers->verifications, &verification->node);
+    mem_free(verification);
 }
 
 static struct producer *producer_get(struct producers *producers, int64_t id) {
@@ -36,42 +56,120 @@ void producers_clear(struct producers *producers) {
         mem_free(container_of(node, struct producer, node));
     }
     map_deinit(&producers->map);
+    map_each_safe(node, &producers->verifications)
+        verification_free(producers, container_of(node, struct verification, node));
+    map_deinit(&producers->verifications);
     mem_free(producers->txns);
     *producers = (struct producers){0};
 }
 
-enum err producers_check(const struct producers *producers, const uint8_t *batch, enum append_origin origin,
+/* ---- may it be appended? -------------------------------------------------------------------------------------------------- */
+
+static bool is_open_at(const struct producer *producer, int16_t epoch) {
+    return producer && producer->txn_first_offset >= 0 && producer->epoch == epoch;
+}
+
+enum err producers_verify(struct producers *producers, int64_t id, int16_t epoch, int32_t sequence, bool new_protocol, uint64_t fresh,
+                          int64_t now_ms, uint64_t *ret_guard) {
+    const struct producer *producer = producer_find(producers, id);
+    if (producer && epoch < producer->epoch)
+        return ERR_INVALID_PRODUCER_EPOCH;
+    *ret_guard = GUARD_NONE;
+    if (is_open_at(producer, epoch))
+        return ERR_OK;
+    struct verification *verification = verification_find(producers, id);
+    if (!verification) {
+        verification = mem_new(struct verification);
+        *verification = (struct verification){.producer_id = id, .created_ms = now_ms, .guard = fresh, .epoch = epoch,
+                                              .new_protocol = new_protocol, .lowest_sequence = sequence};
+        map_insert(&producers->verifications, &verification->node, hash_u64((uint64_t)id));
+    } else if (epoch > verification->epoch) {
+        verification->epoch = epoch;
+        verification->lowest_sequence = sequence;
+    } else if (epoch == verification->epoch && sequence < verification->lowest_sequence) {
+        verification->lowest_sequence = sequence;
+    }
+    *ret_guard = verification->guard;
+    return ERR_OK;
+}
+
+static bool guard_holds(const struct verification *verification, uint64_t guard) {
+    return guard == GUARD_NOT_NEEDED || (verification && guard != GUARD_NONE && verification->guard == guard);
+}
+
+/* The order of a producer's batches. */
+static enum err check_sequence(const struct producer *producer, const struct verification *verification, const uint8_t *batch) {
+    int32_t first = batch_base_sequence(batch);
+    int16_t epoch = batch_producer_epoch(batch);
+    if (verification && verification->new_protocol && first != 0 && (!producer || !producer->batch_count))
+        return ERR_OUT_OF_ORDER_SEQUENCE; /* each transaction of it counts from 0 in an epoch of its own */
+    if (verification && first > verification->lowest_sequence)
+        return ERR_OUT_OF_ORDER_SEQUENCE; /* overtaken: an earlier one was not verified yet */
+    if (!producer || producer->epoch < 0)
+        return ERR_OK; /* whatever its first sequence: its state may have expired */
+    if (epoch != producer->epoch)
+        return first == 0 ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+    int32_t expected = producer->batch_count ? sequence_add(producer->batches[producer->batch_count - 1].last_sequence, 1) : 0;
+    return first == expected ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+}
+
+static bool find_duplicate(const struct producer *producer, const uint8_t *batch, struct producer_batch *ret_batch) {
+    int32_t first = batch_base_sequence(batch), last = batch_last_sequence(batch);
+    for (int i = 0; producer && batch_producer_epoch(batch) == producer->epoch && i < producer->batch_count; i++) {
+        const struct producer_batch *old = &producer->batches[i];
+        if (old->first_sequence == first && old->last_sequence == last) {
+            *ret_batch = *old;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err producers_check(const struct producers *producers, const uint8_t *batch, enum append_origin origin, uint64_t guard,
                          bool *ret_duplicate, struct producer_batch *ret_batch) {
     *ret_duplicate = false;
     int64_t id = batch_producer_id(batch);
     if (id < 0 || origin != APPEND_CLIENT)
         return ERR_OK;
     const struct producer *producer = producer_find(producers, id);
-    if (!producer)
-        return ERR_OK; /* whatever its first sequence: its state may have expired */
-    int16_t epoch = batch_producer_epoch(batch);
-    int32_t first = batch_base_sequence(batch), last = batch_last_sequence(batch);
-    if (epoch == producer->epoch) {
-        for (int i = 0; i < producer->batch_count; i++) {
-            const struct producer_batch *old = &producer->batches[i];
-            if (old->first_sequence == first && old->last_sequence == last) {
-                *ret_duplicate = true;
-                *ret_batch = *old;
-                return ERR_OK;
-            }
-        }
+    const struct verification *verification = verification_find(producers, id);
+    bool transactional = batch_is_transactional(batch);
+    if (!producer && !transactional && !verification)
+        return ERR_OK;
+    if (find_duplicate(producer, batch, ret_batch)) {
+        *ret_duplicate = true;
+        return ERR_OK;
     }
-    if (epoch < producer->epoch)
+    int16_t epoch = batch_producer_epoch(batch);
+    if (producer && epoch < producer->epoch)
         return ERR_INVALID_PRODUCER_EPOCH;
-    if (epoch != producer->epoch)
-        return first == 0 || producer->epoch < 0 ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
-    if (producer->epoch < 0) /* a producer without an epoch has no order to keep */
-        return ERR_OK;
-    if (!producer->batch_count) /* only a marker is known of this epoch */
-        return ERR_OK;
-    int32_t expected = sequence_add(producer->batches[producer->batch_count - 1].last_sequence, 1);
-    return first == expected ? ERR_OK : ERR_OUT_OF_ORDER_SEQUENCE;
+    if (transactional && !is_open_at(producer, epoch) && !guard_holds(verification, guard))
+        return ERR_INVALID_TXN_STATE;
+    enum err err = check_sequence(producer, verification, batch);
+    if (!err && !transactional && producer && producer->txn_first_offset >= 0)
+        err = ERR_INVALID_TXN_STATE;
+    return err;
 }
+
+enum err producers_check_offsets(const struct producers *producers, int64_t id, int16_t epoch, uint64_t guard) {
+    const struct producer *producer = producer_find(producers, id);
+    if (producer && epoch < producer->epoch)
+        return ERR_INVALID_PRODUCER_EPOCH;
+    return is_open_at(producer, epoch) || guard_holds(verification_find(producers, id), guard) ? ERR_OK : ERR_INVALID_TXN_STATE;
+}
+
+enum err producers_check_marker(const struct producers *producers, int64_t id, int16_t epoch, int32_t coordinator_epoch,
+                                int transaction_version) {
+    const struct producer *producer = producer_find(producers, id);
+    if (!producer)
+        return ERR_OK;
+    bool again = epoch == producer->epoch && (producer->txn_first_offset < 0 || epoch == INT16_MAX);
+    if (epoch < producer->epoch || (transaction_version >= 2 && epoch == producer->epoch && !again))
+        return ERR_INVALID_PRODUCER_EPOCH;
+    return coordinator_epoch < producer->coordinator_epoch ? ERR_COORDINATOR_FENCED : ERR_OK;
+}
+
+/* ---- what was appended ------------------------------------------------------------------------------------------------------ */
 
 static void txn_open(struct producers *producers, struct producer *producer, int64_t first_offset) {
     if (producers->txn_count == producers->txn_capacity) {
@@ -102,7 +200,10 @@ static bool append_marker(struct producers *producers, const uint8_t *batch, str
     if (type != CONTROL_ABORT && type != CONTROL_COMMIT)
         return false;
     struct producer *producer = producer_get(producers, batch_producer_id(batch));
-    if (batch_producer_epoch(batch) > producer->epoch) {
+    struct verification *verification = verification_find(producers, producer->id);
+    if (verification && !(verification->new_protocol && verification->epoch == batch_producer_epoch(batch)))
+        verification_free(producers, verification); /* else it is of the next transaction */
+    if (batch_producer_epoch(batch) != producer->epoch) {
         producer->epoch = batch_producer_epoch(batch);
         producer->batch_count = 0;
     }
@@ -145,7 +246,12 @@ bool producers_append(struct producers *producers, const uint8_t *batch, struct 
         .last_offset = batch_last_offset(batch),
         .timestamp = batch_max_timestamp(batch),
     };
-    if (batch_is_transactional(batch) && producer->txn_first_offset < 0)
+    if (!batch_is_transactional(batch))
+        return false;
+    struct verification *verification = verification_find(producers, id);
+    if (verification)
+        verification_free(producers, verification);
+    if (producer->txn_first_offset < 0)
         txn_open(producers, producer, batch_base_offset(batch));
     return false;
 }
@@ -183,6 +289,11 @@ void producers_expire(struct producers *producers, int64_t before_ms) {
             map_remove(&producers->map, node);
             mem_free(producer);
         }
+    }
+    map_each_safe(node, &producers->verifications) {
+        struct verification *verification = container_of(node, struct verification, node);
+        if (verification->created_ms < before_ms)
+            verification_free(producers, verification);
     }
 }
 

@@ -34,8 +34,21 @@ struct producer {
     int batch_count;
     struct producer_batch batches[PRODUCER_BATCHES]; /* oldest first */
 };
+/* A producer's first batch of a transaction in this partition is shown to the transaction's coordinator before it is
+ * appended (KIP-890). The guard ties the answer to the question: a marker in between takes it away. */
+struct verification {
+    struct map_node node;
+    int64_t producer_id, created_ms;
+    uint64_t guard;
+    int16_t epoch;
+    bool new_protocol; /* the client raises its epoch with each transaction: Produce 12 and above */
+    int32_t lowest_sequence;
+};
+enum { GUARD_NONE = 0 };
+#define GUARD_NOT_NEEDED UINT64_MAX /* nothing is verified here */
 struct producers { /* zero-initialised is empty */
     struct map map;
+    struct map verifications;
     struct open_txn { /* open, or ended by a marker that the high watermark has not passed */
         int64_t producer_id, first_offset, last_offset; /* last_offset -1: open */
     } *txns;          /* in order of first_offset */
@@ -45,9 +58,22 @@ struct producers { /* zero-initialised is empty */
 void producers_clear(struct producers *producers);
 /* May this batch of a client be appended? OK with *ret_duplicate false: yes. OK with true: it is in the log already, as
  * *ret_batch (first offset = last_offset - (last_sequence - first_sequence)). Else OUT_OF_ORDER_SEQUENCE,
- * INVALID_PRODUCER_EPOCH. Batches without a producer id pass. */
-enum err producers_check(const struct producers *producers, const uint8_t *batch, enum append_origin origin,
+ * INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE (the first batch of a transaction without a guard that holds, or a plain one
+ * in the middle of one). Batches without a producer id pass. */
+enum err producers_check(const struct producers *producers, const uint8_t *batch, enum append_origin origin, uint64_t guard,
                          bool *ret_duplicate, struct producer_batch *ret_batch) MUST_USE;
+/* Must the batch be verified? *ret_guard NONE: no, the transaction is open here; else yes, and it is appended with that
+ * guard, `fresh` or an earlier one. INVALID_PRODUCER_EPOCH. `sequence` is the batch's first. */
+enum err producers_verify(struct producers *producers, int64_t id, int16_t epoch, int32_t sequence, bool new_protocol, uint64_t fresh,
+                          int64_t now_ms, uint64_t *ret_guard) MUST_USE;
+/* The same as producers_check() for what the group coordinator appends in a transaction: epoch and guard. */
+enum err producers_check_offsets(const struct producers *producers, int64_t id, int16_t epoch, uint64_t guard) MUST_USE;
+/* May this marker be appended? INVALID_PRODUCER_EPOCH, COORDINATOR_FENCED. With transaction_version 2 its epoch must be
+ * above that of the transaction's batches. */
+enum err producers_check_marker(const struct producers *producers, int64_t id, int16_t epoch, int32_t coordinator_epoch,
+                                int transaction_version) MUST_USE;
+/* NULL: not known. */
+const struct producer *producers_find(const struct producers *producers, int64_t id);
 struct aborted_txn {
     int64_t producer_id, first_offset, last_offset, last_stable_offset;
 };
@@ -61,7 +87,7 @@ void producers_recall(struct producers *producers, int64_t id, int16_t epoch, co
 int64_t producers_first_unstable(const struct producers *producers, int64_t high_watermark);
 /* Forgets transactions whose markers lie below the high watermark. */
 void producers_high_watermark(struct producers *producers, int64_t high_watermark);
-/* Drops producers that were last heard of before `before_ms` and have no open transaction. */
+/* Drops verifications and producers that were last heard of before `before_ms` and have no open transaction. */
 void producers_expire(struct producers *producers, int64_t before_ms);
 /* The bytes of a snapshot file, appended. */
 void producers_encode(const struct producers *producers, struct buf *buf);

@@ -177,6 +177,7 @@ static enum err read_now(struct log_read *read) {
         return ERR_OK;
     read->pos = pos;
     read->limit_pos = pos + size;
+    read->upper_offset = segment_index_upper(segment, pos + size);
     int64_t tail = tail_start(log, segment);
     int64_t file_size = (tail < pos + size ? tail : pos + size) - pos;
     if (file_size > 0) {
@@ -354,6 +355,8 @@ static void slow_done(struct shard *shard, struct work *work) {
     }
     file_unref(slow->file);
     read->first_batch_size = slow->first_batch_size;
+    if (!segment->removed)
+        read->upper_offset = segment_index_upper(segment, slow->pos + (int64_t)slow->size);
     if (!slow->err && slow->size) {
         take_memory(read, slow->memory, slow->size);
     } else {
@@ -429,6 +432,7 @@ bool log_read(struct log_read *read) {
     read->piece_count = 0;
     read->size = 0;
     read->first_batch_size = 0;
+    read->upper_offset = log->end;
     read->memory = NULL;
     if (log->state == ERR_OFFLINE) {
         read->err = ERR_OFFLINE;
@@ -481,8 +485,16 @@ int log_aborted(struct log *log, int64_t offset, int64_t end, struct arena *aren
     int count = 0, capacity = 0;
     struct log_aborted *found = NULL;
     for (int at = log_find_segment(log, offset); at < log->segment_count; at++) {
-        const struct txn_index *index = &log->segments[at]->aborted;
-        for (int i = 0; i < index->count; i++) {
+        const struct txn_index *index = &log->segments[at]->aborted; /* in order of last_offset */
+        int i = 0, high = index->count;
+        while (i < high) {
+            int middle = (i + high) / 2;
+            if (index->entries[middle].last_offset < offset)
+                i = middle + 1;
+            else
+                high = middle;
+        }
+        for (; i < index->count; i++) {
             const struct aborted_txn *aborted = &index->entries[i];
             if (aborted->last_offset >= offset && aborted->first_offset < end) {
                 if (count == capacity) {

@@ -135,6 +135,23 @@ int64_t segment_index_find(const struct segment *segment, int64_t offset) {
     return low ? index->entries[low - 1].pos : 0;
 }
 
+int64_t segment_index_upper(const struct segment *segment, int64_t pos) {
+    const struct segment_index *index = &segment->index;
+    const struct log *log = segment->log;
+    uint32_t low = 0, high = index->count; /* entries below low lie before pos */
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if ((int64_t)index->entries[mid].pos < pos)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low < index->count)
+        return segment->base_offset + (int64_t)index->entries[low].offset;
+    int at = log_find_segment(log, segment->base_offset);
+    return at + 1 < log->segment_count ? log->segments[at + 1]->base_offset : log->end;
+}
+
 static enum err write_file(struct fs *fs, const char *path, const struct buf *bytes, bool sync) {
     struct file *file;
     enum err err = fs_open(fs, path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &file);

@@ -54,7 +54,7 @@ static void append(uint8_t *bytes, size_t size, uint8_t choice) {
         check(batch_base_offset(done) == 1000 && batch_leader_epoch(done) == 7, "a batch that was let in is not placed");
         walk(done);
         for (int i = 0; i < 2; i++) /* the second time it is a duplicate, or has no producer */
-            if (!producers_check(&producers, done, request.origin, &is_duplicate, &duplicate) && !is_duplicate)
+            if (!producers_check(&producers, done, request.origin, GUARD_NOT_NEEDED, &is_duplicate, &duplicate) && !is_duplicate)
                 producers_append(&producers, done, &aborted);
     }
     producers_clear(&producers);
