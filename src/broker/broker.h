@@ -75,8 +75,12 @@ struct broker_shard {
     int64_t frames_bytes;  /* of requests read, or being read, and not yet answered */
     struct list free_requests;
     int free_request_count;
-    int64_t next_producer_id, producer_ids_end; /* of the block in use; handlers/init_producer_id.c */
+    int64_t next_producer_id, producer_ids_end; /* of the block in use; producer_ids.c */
     struct list waiting_for_producer_ids;
+    bool asked_for_producer_ids;
+    struct list marker_writes, marker_sends; /* transaction markers on their way; txn_markers.c */
+    bool markers_closed;
+    uint64_t verifications; /* guards given out; handlers/produce.c */
     struct fetch_sessions *fetch_sessions;
     struct metrics *metrics;
     struct list preferred; /* directories asked for in advance; moves.c */

@@ -4,6 +4,7 @@
 #include "base/trace.h"
 #include "broker/auto_create.h"
 #include "broker/conn.h"
+#include "broker/txn_markers.h"
 #include "protocol/compress.h"
 #include "protocol/errors.h"
 
@@ -234,6 +235,7 @@ void coordinators_init(struct broker_shard *shard) {
                                                    .image = shard->image,
                                                    .config = shard->broker->config,
                                                    .compressor = compressor_create(),
+                                                   .transactions = &txn_host,
                                                    .user = shard};
     shard->coordinators = coordinators;
 }
@@ -249,6 +251,7 @@ void coordinators_close(struct broker_shard *shard) {
     coordinators->stopping = true;
     while (!list_is_empty(&coordinators->all))
         destroy(coordinators, list_entry(coordinators->all.next, struct coordinator, node));
+    txn_markers_close(shard);
 }
 
 void coordinators_free(struct broker_shard *shard) {
@@ -256,5 +259,6 @@ void coordinators_free(struct broker_shard *shard) {
     for (int type = 0; type < COORDINATOR_TYPES; type++)
         mem_free(coordinators->types[type].by_partition);
     compressor_destroy(coordinators->host.compressor);
+    txn_markers_free(shard);
     mem_free(coordinators);
 }

@@ -440,6 +440,8 @@ static void make_shards(struct broker *broker) {
         list_init(&shard->parked);
         list_init(&shard->preferred);
         list_init(&shard->waiting_for_producer_ids);
+        list_init(&shard->marker_writes);
+        list_init(&shard->marker_sends);
         list_init(&shard->free_requests);
         shard->metrics = metrics_create();
         shard->fetch_sessions = fetch_sessions_create(shard);

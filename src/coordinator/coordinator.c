@@ -176,6 +176,7 @@ static int64_t setting(const struct coordinator *coordinator, const char *key, i
 
 static const struct coordinator_kind *const kinds[COORDINATOR_TYPES] = {
     [COORDINATOR_GROUP] = &coordinator_group_kind,
+    [COORDINATOR_TRANSACTION] = &coordinator_transaction_kind,
 };
 
 struct coordinator *coordinator_create(struct coordinator_host *host, enum coordinator_type type, struct partition *partition) {
@@ -221,6 +222,8 @@ void coordinator_destroy(struct coordinator *coordinator) {
 
 void coordinator_stop(struct coordinator *coordinator) {
     coordinator->stopping = true;
+    if (coordinator->kind->stop && coordinator->phase == COORDINATOR_ACTIVE)
+        coordinator->kind->stop(coordinator->state);
     fail_all(coordinator, &coordinator->parked, KAFKA_NOT_COORDINATOR);
     fail_all(coordinator, &coordinator->queued, KAFKA_NOT_COORDINATOR);
     flush(coordinator);
@@ -314,8 +317,20 @@ static int16_t take_back(struct coordinator *coordinator, const struct batch_bui
     return KAFKA_UNKNOWN_SERVER_ERROR;
 }
 
+/* A producer may have lost its right to the transaction since it asked. */
+static int16_t check_producer(const struct coordinator *coordinator, const struct coordinator_op *op) {
+    const struct producers *producers = log_producers(coordinator->partition->log);
+    return op->transactional ? err_kafka_code(producers_check_offsets(producers, op->producer_id, op->producer_epoch, op->guard)) : 0;
+}
+
 /* What decide() added. Not 0: the operation fails with it. */
 static int16_t take_records(struct coordinator *coordinator, struct coordinator_op *op) {
+    int16_t error = check_producer(coordinator, op);
+    if (error) {
+        if (op->undo)
+            op->undo(op, coordinator->state);
+        return error;
+    }
     size_t limit = size_max(coordinator) - BATCH_HEADER_SIZE;
     if (op->size > limit && !op->divisible && (coordinator->codec == CODEC_NONE || op->size > 16 * limit)) {
         trace_warn("coordinator", "records of one operation are too large for a batch", TRACE_SLICE("topic", coordinator->partition->topic),
@@ -480,19 +495,16 @@ static void decide_marker(struct coordinator_op *op, void *state) {
         op->error = KAFKA_NOT_COORDINATOR;
         return;
     }
-    struct buf batch = {0};
-    struct batch_builder builder;
-    uint8_t key[4], value[6];
-    store_be16(value, 0);
-    store_be32(value + 2, (uint32_t)marker->coordinator_epoch);
-    batch_builder_init(&builder, &batch, 0);
-    batch_builder_add(&builder, 0, shard_wall_ms(coordinator->host->shard), control_key(marker->commit ? CONTROL_COMMIT : CONTROL_ABORT, key),
-                      slice_of(value, sizeof value), NULL, 0);
-    enum err err = batch_builder_finish(&builder, BATCH_TRANSACTIONAL | BATCH_CONTROL, CODEC_NONE, 0, NULL, marker->producer_id,
-                                        marker->producer_epoch, -1);
-    check(err == ERR_OK, "a marker cannot be written: %s", err_text(err));
-    err = append(coordinator, &batch, coordinator->applied_end);
-    buf_deinit(&batch);
+    struct log *log = coordinator->partition->log;
+    enum err err = producers_check_marker(log_producers(log), marker->producer_id, marker->producer_epoch,
+                                          marker->own ? INT32_MAX : marker->coordinator_epoch, marker->transaction_version);
+    if (!err) {
+        const struct producer *producer = producers_find(log_producers(log), marker->producer_id);
+        struct log_marker out = {marker->producer_id, marker->producer_epoch, marker->coordinator_epoch, marker->commit};
+        if (producer && producer->coordinator_epoch > out.coordinator_epoch)
+            out.coordinator_epoch = producer->coordinator_epoch;
+        err = log_append_marker(log, &out, coordinator->epoch);
+    }
     if (err) { /* refused; nothing has changed */
         op->error = err_kafka_code(err);
         return;

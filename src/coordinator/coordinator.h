@@ -44,7 +44,7 @@ struct coordinator_record {
 struct coordinator_kind {
     const char *topic;
     void *(*create)(struct coordinator *coordinator);
-    /* Stops timers, frees. Parked operations have been failed before. */
+    /* Stops timers, frees. Parked operations have been failed before, if they were not forgotten in stop(). */
     void (*destroy)(void *state);
     /* UNSUPPORTED, CORRUPT: the load of the partition fails, loudly. */
     enum err (*replay)(void *state, const struct coordinator_record *record) MUST_USE;
@@ -53,6 +53,8 @@ struct coordinator_kind {
     void (*loaded)(void *state); /* everything was replayed: timers start here */
     /* A topic came, changed (a partition at a time), or goes (`removed`; it is still whole). Only while ACTIVE. NULL: no matter. */
     void (*topic_changed)(void *state, const struct image_topic *topic, bool removed);
+    /* Parked operations are about to be failed, since the node stops: nothing may touch them any more. NULL: nothing would. */
+    void (*stop)(void *state);
 };
 extern const struct coordinator_kind coordinator_group_kind, coordinator_transaction_kind, coordinator_share_kind;
 
@@ -62,6 +64,7 @@ struct coordinator_host {
     const struct image *image;          /* of the shard; changes between turns */
     const struct broker_config *config;
     struct compressor *compressor;
+    const struct transaction_host *transactions; /* coordinator/transactions.h */
     void *user;                         /* struct broker_shard */
 };
 
@@ -128,6 +131,7 @@ struct coordinator_op {
     void *undo_arg;                     /* decide()'s, for undo() */
     int64_t producer_id;                /* of a transaction whose records these are; with `transactional` */
     int16_t producer_epoch;
+    uint64_t guard;                     /* with `transactional`: of the verification (log/producers.h) */
     bool transactional;
     bool applied;                       /* set in decide(): the state has what its records say, they are not replayed */
     bool divisible;                     /* the records may come in several batches (sweeps) */
@@ -161,6 +165,7 @@ struct coordinator_marker {
     int16_t producer_epoch, transaction_version;
     int32_t coordinator_epoch;
     bool commit;
+    bool own; /* of this node's coordinator of the transaction, which is the newest whatever a marker from outside said */
     void (*done)(struct coordinator_marker *marker, int16_t error);
     struct coordinator_op op; /* private */
     struct arena arena;

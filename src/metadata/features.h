@@ -7,6 +7,7 @@
 
 #define FEATURE_METADATA_VERSION "metadata.version"
 #define FEATURE_KRAFT_VERSION "kraft.version"
+#define FEATURE_TRANSACTION_VERSION "transaction.version"
 #define FEATURE_ELR "eligible.leader.replicas.version"
 
 enum { FEATURES_MAX = 16, METADATA_VERSION_MIN = 7 };
