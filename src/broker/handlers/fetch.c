@@ -71,10 +71,9 @@ static int64_t bound_of(const struct fetch *fetch, const struct partition *parti
     return fetch->committed ? partition_last_stable_offset(partition) : partition_high_watermark(partition);
 }
 
-static void add_aborted(struct fetch_item *item, struct log *log) {
+static void add_aborted(struct fetch_item *item) {
     struct log_aborted *aborted;
-    /* Up to the bound rather than the bytes sent: more than needed is harmless, and what Kafka's index gives too. */
-    int count = log_aborted(log, item->want->offset, item->out.last_stable_offset, fanout_arena(&item->base), &aborted);
+    int count = log_aborted(item->read.log, item->want->offset, item->read.upper_offset, fanout_arena(&item->base), &aborted);
     item->out.aborted_transactions = arena_array(fanout_arena(&item->base), struct fetch_response_aborted_transaction, count + 1);
     item->out.aborted_transactions_count = count;
     for (int i = 0; i < count; i++)
@@ -95,6 +94,8 @@ static void read_done(struct log_read *read) {
     item->read_held = true;
     if (read->err)
         fail(item, read->err);
+    else if (item->fetch->committed)
+        add_aborted(item);
     fanout_item_done(&item->base);
 }
 
@@ -162,7 +163,7 @@ static void visit(struct fanout_item *base, struct partition *partition) {
     if (item->want->always)
         item->out.aborted_transactions_count = -1; /* a diverging reader gets nothing to read */
     else if (fetch->committed)
-        add_aborted(item, log);
+        item->out.aborted_transactions = arena_new(fanout_arena(base), struct fetch_response_aborted_transaction); /* none, rather than null */
     if (want->offset >= bound || item->want->always) {
         fanout_item_done(base);
         return;

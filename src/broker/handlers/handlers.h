@@ -9,6 +9,9 @@
 
 request_handler handle_api_versions, handle_metadata, handle_describe_topic_partitions, handle_describe_cluster;
 request_handler handle_produce, handle_fetch, handle_list_offsets, handle_offset_for_leader_epoch, handle_init_producer_id;
+request_handler handle_add_partitions_to_txn, handle_add_offsets_to_txn, handle_end_txn, handle_write_txn_markers;
+request_handler handle_txn_offset_commit;
+request_handler handle_describe_transactions, handle_list_transactions;
 request_handler handle_delete_records, handle_describe_producers;
 request_handler handle_create_topics, handle_delete_topics, handle_create_partitions;
 request_handler handle_describe_configs, handle_incremental_alter_configs, handle_alter_configs, handle_list_config_resources;

@@ -358,6 +358,12 @@ void handle_describe_producers(struct request *request) {
             describe_producers_response_partition_response_init(&out->partitions[p]);
             out->partitions[p].error_message = SLICE_NULL;
             out->partitions[p].partition_index = in->partition_indexes[p];
+            const char *bad_name = topic_name_error(in->name, &request->arena);
+            if (bad_name) {
+                out->partitions[p].error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
+                out->partitions[p].error_message = slice_str(bad_name);
+                continue;
+            }
             if (!find_topic_partition(request, in->name, in->partition_indexes[p], &topic_id)) {
                 out->partitions[p].error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
                 if (!image_find_topic(request->shard->image, in->name))

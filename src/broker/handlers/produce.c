@@ -1,41 +1,23 @@
 /* Produce: the batches of each partition go to the log of the shard that owns it; the answer goes out when all of them
  * are durable (acks 1 and all alike: with one replica the high watermark is what is on the device). */
 #include "base/mem.h"
-#include "broker/fanout.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/produce.h"
 #include "broker/metrics.h"
 #include "protocol/batch.h"
-#include "protocol/produce_request.h"
-#include "protocol/produce_response.h"
 
 typedef struct produce_response_partition_produce_response answer_partition;
 
-struct item {
-    struct fanout_item base;
-    struct produce *produce;
-    struct slice bytes;
-    answer_partition *answer;
-    struct partition_waiter waiter;
-    int64_t end_offset; /* durable from here on: done */
-};
-struct produce {
-    struct fanout fanout;
-    struct request *request;
-    struct produce_request message;
-    struct produce_response response;
-    bool failed; /* some partition has an error */
-};
-
 /* ---- on the partition's shard ---------------------------------------------------------------------------------------------- */
 
-static void fail(struct item *item, int16_t code) {
+void produce_fail(struct produce_item *item, int16_t code) {
     item->answer->error_code = code;
     item->answer->base_offset = -1;
     fanout_item_done(&item->base);
 }
 
 static void durable(struct partition_waiter *waiter, struct partition *partition) {
-    struct item *item = container_of(waiter, struct item, waiter);
+    struct produce_item *item = container_of(waiter, struct produce_item, waiter);
     if (partition->log && log_durable_end(partition->log) >= item->end_offset) {
         list_remove(&waiter->node);
         fanout_shard(&item->base)->metrics->produce_waiting--;
@@ -48,7 +30,7 @@ static void durable(struct partition_waiter *waiter, struct partition *partition
     if (err) {
         list_remove(&waiter->node);
         fanout_shard(&item->base)->metrics->produce_waiting--;
-        fail(item, err_kafka_code(err));
+        produce_fail(item, err_kafka_code(err));
     }
 }
 
@@ -58,7 +40,7 @@ static bool tells_start(enum err err) {
            err == ERR_INVALID_TXN_STATE || err == ERR_UNKNOWN || err == ERR_BAD_TIMESTAMP;
 }
 
-static void answer_rejected(struct item *item, struct log *log, enum err err, const struct log_append_result *result) {
+static void answer_rejected(struct produce_item *item, struct log *log, enum err err, const struct log_append_result *result) {
     answer_partition *answer = item->answer;
     if (tells_start(err))
         answer->log_start_offset = log_offsets(log).start;
@@ -71,7 +53,8 @@ static void answer_rejected(struct item *item, struct log *log, enum err err, co
             answer->record_errors[i] = (struct produce_response_batch_index_and_error_message){
                 result->validation.errors[i].batch_index, slice_str(result->validation.errors[i].message)};
     }
-    fail(item, err_kafka_code(err));
+    answer->error_code = err_kafka_code(err);
+    answer->base_offset = -1;
 }
 
 /* What Kafka counts as a failure is what it did not see coming. */
@@ -86,8 +69,6 @@ static void count_rejected(struct metrics *metrics, enum err err, size_t size) {
         metrics->bad_sequences++;
 }
 
-static void append(struct fanout_item *base, struct partition *partition);
-
 /* Just created and still being opened, which is over sooner than the client would ask again; or at the last moment of a
  * move. */
 static bool holds_appends(const struct partition *partition) {
@@ -98,33 +79,35 @@ static void go_on(struct partition_waiter *waiter, struct partition *partition) 
     if (holds_appends(partition))
         return;
     list_remove(&waiter->node);
-    append(&container_of(waiter, struct item, waiter)->base, partition);
+    struct produce_item *item = container_of(waiter, struct produce_item, waiter);
+    fanout_of(&item->base)->visit(&item->base, partition);
 }
 
-static void append(struct fanout_item *base, struct partition *partition) {
-    struct item *item = container_of(base, struct item, base);
-    struct broker_shard *shard = fanout_shard(base);
-    if (holds_appends(partition)) {
-        item->waiter.wake = go_on;
-        partition_wait(partition, &item->waiter);
-        return;
-    }
+bool produce_must_wait(struct produce_item *item, struct partition *partition) {
+    if (!holds_appends(partition))
+        return false;
+    item->waiter.wake = go_on;
+    partition_wait(partition, &item->waiter);
+    return true;
+}
+
+enum err produce_append(struct produce_item *item, struct partition *partition, uint64_t guard) {
     enum err err = partition_check_leader(partition);
     if (err) {
-        fail(item, err_kafka_code(err));
-        return;
+        item->answer->error_code = err_kafka_code(err);
+        return err;
     }
     struct log_append_result result;
     struct log *log = partition->log;
-    struct metrics *metrics = shard->metrics;
+    struct metrics *metrics = fanout_shard(&item->base)->metrics;
     int32_t count = batch_count(item->bytes.ptr);
     partition->traffic.produce_requests++;
     metrics->produce_requests++;
-    err = log_append(log, (uint8_t *)item->bytes.ptr, item->bytes.size, APPEND_CLIENT, partition->leader_epoch, fanout_arena(base), &result);
+    err = log_append_guarded(log, (uint8_t *)item->bytes.ptr, item->bytes.size, guard, partition->leader_epoch, fanout_arena(&item->base), &result);
     if (err) {
         count_rejected(metrics, err, item->bytes.size);
         answer_rejected(item, log, err, &result);
-        return;
+        return err;
     }
     if (!result.duplicate) {
         partition->traffic.bytes_in += item->bytes.size;
@@ -137,13 +120,27 @@ static void append(struct fanout_item *base, struct partition *partition) {
     answer->log_append_time_ms = result.append_time_ms;
     answer->log_start_offset = log_offsets(log).start;
     item->end_offset = result.last_offset + 1;
-    if (item->produce->message.acks == 0 || log_durable_end(log) >= item->end_offset) {
-        fanout_item_done(base);
+    return ERR_OK;
+}
+
+void produce_wait(struct produce_item *item, struct partition *partition) {
+    if (item->produce->message.acks == 0 || log_durable_end(partition->log) >= item->end_offset) {
+        fanout_item_done(&item->base);
         return;
     }
     item->waiter.wake = durable;
-    metrics->produce_waiting++;
+    fanout_shard(&item->base)->metrics->produce_waiting++;
     partition_wait(partition, &item->waiter);
+}
+
+static void append(struct fanout_item *base, struct partition *partition) {
+    struct produce_item *item = container_of(base, struct produce_item, base);
+    if (produce_must_wait(item, partition))
+        return;
+    if (produce_append(item, partition, GUARD_NONE))
+        fanout_item_done(base);
+    else
+        produce_wait(item, partition);
 }
 
 /* ---- on the connection's shard: checks, answer ------------------------------------------------------------------------------- */
@@ -168,8 +165,7 @@ static void add_endpoint(struct produce *produce, int32_t leader) {
     response->node_endpoints = all;
 }
 
-static void answer(struct fanout *fanout) {
-    struct produce *produce = container_of(fanout, struct produce, fanout);
+void produce_answer(struct produce *produce) {
     struct request *request = produce->request;
     for (int t = 0; t < produce->response.responses_count; t++)
         for (int p = 0; p < produce->response.responses[t].partition_responses_count; p++) {
@@ -190,6 +186,10 @@ static void answer(struct fanout *fanout) {
         request_answer_nothing(request, produce->failed);
     else
         request_answer(request, produce, &produce->response);
+}
+
+static void answer(struct fanout *fanout) {
+    produce_answer(container_of(fanout, struct produce, fanout));
 }
 
 /* The first batch of a partition's bytes, as far as its frame tells. */
@@ -373,8 +373,8 @@ static int16_t check_partition(struct produce *produce, const struct image_topic
     return topic_is_internal(name) && !is_admin_client(request) ? KAFKA_INVALID_TOPIC_EXCEPTION : 0;
 }
 
-/* False: the whole request has failed. */
-static bool add_partitions(struct produce *produce, const struct entries *entries) {
+/* Not 0: the whole request has failed with it. */
+static int16_t add_partitions(struct produce *produce, const struct entries *entries) {
     struct request *request = produce->request;
     const struct image *image = request->shard->image;
     int *at = arena_array(&request->arena, int, entries->topic_count + 1);
@@ -387,16 +387,18 @@ static bool add_partitions(struct produce *produce, const struct entries *entrie
         struct slice bytes = entry->data->records.bytes;
         out->error_code = check_partition(produce, topic, topic ? topic->name : in->name, entry->data->index, &bytes);
         if (out->error_code == FAILS_ALL)
-            return false;
+            return KAFKA_UNKNOWN_SERVER_ERROR;
         if (out->error_code)
             continue;
-        struct item *item = arena_zalloc(&request->arena, sizeof *item);
+        struct produce_item *item = arena_zalloc(&request->arena, sizeof *item);
         item->produce = produce;
         item->bytes = bytes;
         item->answer = out;
         fanout_add(&produce->fanout, &item->base, topic->id, entry->data->index);
+        if (produce->message.transactional_id.ptr && !produce_txn_add(produce, item, topic->name))
+            return KAFKA_INVALID_PRODUCER_ID_MAPPING;
     }
-    return true;
+    return 0;
 }
 
 static void fail_whole(struct produce *produce, int16_t code, const char *text) {
@@ -406,7 +408,7 @@ static void fail_whole(struct produce *produce, int16_t code, const char *text) 
             out->error_code = code;
             out->error_message = slice_str(text);
         }
-    answer(&produce->fanout);
+    produce_answer(produce);
 }
 
 void handle_produce(struct request *request) {
@@ -422,8 +424,10 @@ void handle_produce(struct request *request) {
     int16_t whole = check_whole(request, &produce->message, &text);
     if (whole)
         fail_whole(produce, whole, text);
-    else if (!add_partitions(produce, &entries))
-        fail_whole(produce, KAFKA_UNKNOWN_SERVER_ERROR, NULL);
+    else if ((whole = add_partitions(produce, &entries)))
+        fail_whole(produce, whole, whole == KAFKA_INVALID_PRODUCER_ID_MAPPING ? "Transactional records contained more than one producer ID" : NULL);
+    else if (produce->txn)
+        produce_txn_run(produce);
     else
         fanout_run(&produce->fanout);
 }
