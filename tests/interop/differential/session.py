@@ -136,7 +136,7 @@ class Session:
     # ---- comparing ----
 
     def learn(self, name, answer):
-        if name == "InitProducerId" and answer.get("ProducerId", -1) >= 0:
+        if name in ("InitProducerId", "EndTxn") and answer.get("ProducerId", -1) >= 0:
             self.pids.setdefault(answer["ProducerId"], f"pid#{len(self.pids)}")
         if name == "JoinGroup":
             for member in [answer.get("MemberId") or ""] + [m["MemberId"] for m in answer.get("Members") or []]:
@@ -166,7 +166,7 @@ class Session:
         if isinstance(value, int):
             if key == "Port":
                 return "port"
-            if key == "ProducerId" and value in self.pids:
+            if key in ("ProducerId", "pid") and value in self.pids:
                 return self.pids[value]
             if (name, key) in POSITIONS and value >= 0:
                 return "position"
