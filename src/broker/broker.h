@@ -41,7 +41,8 @@ struct broker {
     struct file *locks[LOG_DIRS_MAX];
     struct broker_shard *shards;
     int shard_count;
-    struct broker_listener listeners[LISTENERS_MAX];
+    struct broker_listener listeners[LISTENERS_MAX]; /* the broker's, and last the controller's */
+    int listener_count;
     int64_t request_bytes_max; /* socket.request.max.bytes */
     int64_t fetch_bytes_max;   /* fetch.max.bytes */
     int64_t frames_bytes_max;  /* a shard's part of queued.max.request.bytes; 0: no limit */

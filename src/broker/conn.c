@@ -356,6 +356,7 @@ static void take_frame(struct conn *conn) {
     struct request *request = request_take(conn->shard);
     request->shard = conn->shard;
     request->conn = conn;
+    request->on_controller = conn->listener->config->controller;
     request->frame = conn->frame;
     request->frame_size = conn->frame_size;
     request->received_ns = shard_now_ns(conn->shard->shard);
@@ -424,7 +425,7 @@ static bool make_room(struct conn *conn) {
     struct api_header header;
     int16_t min, max;
     enum err err = api_header_decode(&d, &header);
-    bool served = !err && request_handler_of(header.key, &min, &max) != NULL;
+    bool served = !err && request_handler_of(header.key, conn->listener->config->controller, &min, &max) != NULL;
     arena_deinit(&arena);
     if (err)
         return grow_header(conn);

@@ -59,12 +59,13 @@ void connections_configure(struct connections *connections) {
     struct slice overrides = config_broker_value(config, image, "max.connections.per.ip.overrides", &arena);
     mem_free(connections->overrides);
     connections->overrides = mem_strndup((const char *)overrides.ptr, overrides.size);
-    for (int i = 0; i < config->listener_count; i++) {
+    for (int i = 0; i < connections->broker->listener_count; i++) {
+        struct slice name = connections->broker->listeners[i].config->name;
         struct limits *limits = &connections->listeners[i];
         int64_t rate = INT32_MAX;
         limits->max = INT64_MAX;
-        (void)broker_config_listener_int(config, config->listeners[i].name, "max.connections", &limits->max);
-        (void)broker_config_listener_int(config, config->listeners[i].name, "max.connection.creation.rate", &rate);
+        (void)broker_config_listener_int(config, name, "max.connections", &limits->max);
+        (void)broker_config_listener_int(config, name, "max.connection.creation.rate", &rate);
         limits->cost_ns = cost_ns(rate);
     }
     arena_deinit(&arena);
@@ -159,7 +160,7 @@ static void pause_listeners(struct connections *connections) {
     uint64_t soonest = UINT64_MAX;
     list_each(node, &connections->waiting)
         waits[container_of(node, struct admission, node)->listener] = true;
-    for (int i = 0; i < connections->broker->config->listener_count; i++) {
+    for (int i = 0; i < connections->broker->listener_count; i++) {
         struct listener *listener = connections->broker->listeners[i].listener;
         bool full = is_full(connections, i);
         uint64_t wait = wait_ns(connections, i);
@@ -170,7 +171,7 @@ static void pause_listeners(struct connections *connections) {
             continue;
         connections->paused[i] = pause;
         if (full)
-            trace_warn("broker", "max.connections reached", TRACE_SLICE("listener", connections->broker->config->listeners[i].name),
+            trace_warn("broker", "max.connections reached", TRACE_SLICE("listener", connections->broker->listeners[i].config->name),
                        TRACE_INT("connections", connections->all.count));
         listener_pause(listener, pause);
     }

@@ -55,9 +55,28 @@ static request_handler *const handlers[API_COUNT] = {
     [API_STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE] = handle_streams_group_topology_description_update,
 };
 
-request_handler *request_handler_of(int key, int16_t *ret_version_min, int16_t *ret_version_max) {
+/* What a controller serves on its listener, as far as tools need it. */
+static bool is_controllers(int key) {
+    switch (key) {
+    case API_API_VERSIONS:
+    case API_CREATE_TOPICS:
+    case API_DELETE_TOPICS:
+    case API_CREATE_PARTITIONS:
+    case API_DESCRIBE_CONFIGS:
+    case API_ALTER_CONFIGS:
+    case API_INCREMENTAL_ALTER_CONFIGS:
+    case API_DESCRIBE_QUORUM:
+    case API_UPDATE_FEATURES:
+    case API_DESCRIBE_CLUSTER:
+        return true;
+    default:
+        return false;
+    }
+}
+
+request_handler *request_handler_of(int key, bool on_controller, int16_t *ret_version_min, int16_t *ret_version_max) {
     const struct api *api = api_find(key);
-    if (!api || !handlers[key])
+    if (!api || !handlers[key] || (on_controller && !is_controllers(key)))
         return NULL;
     *ret_version_min = api->version_min;
     *ret_version_max = (int16_t)(api->version_max - (api->unstable_latest ? 1 : 0));
@@ -67,7 +86,7 @@ request_handler *request_handler_of(int key, int16_t *ret_version_min, int16_t *
 bool request_read_header(struct request *request) {
     request->body = decoder_of(slice_of(request->frame, request->frame_size), &request->arena);
     int16_t min, max;
-    if (api_header_decode(&request->body, &request->header) || !request_handler_of(request->header.key, &min, &max))
+    if (api_header_decode(&request->body, &request->header) || !request_handler_of(request->header.key, request->on_controller, &min, &max))
         return false;
     /* ApiVersions of a newer client is answered with what we have (KIP-35). */
     return request->header.key == API_API_VERSIONS || (request->header.version >= min && request->header.version <= max);

@@ -208,7 +208,7 @@ static void begin_stop(struct node *node) {
     node->broker.stopping = true;
     trace_info("broker", "stopping");
     connections_stop(node->broker.connections);
-    for (int i = 0; i < node->broker.config->listener_count; i++) {
+    for (int i = 0; i < node->broker.listener_count; i++) {
         listener_close(node->broker.listeners[i].listener);
         node->broker.listeners[i].listener = NULL;
     }
@@ -234,10 +234,10 @@ static void serve(struct node *node) {
     broker->ready = true;
     node->checkpoints = checkpoints_create(broker);
     broker->cleaner = cleaner_create(broker, node->checkpoints);
-    for (int i = 0; i < broker->config->listener_count; i++) {
+    for (int i = 0; i < broker->listener_count; i++) {
+        const struct config_listener *config = broker->listeners[i].config;
         listener_accept(broker->listeners[i].listener);
-        trace_info("broker", "serving", TRACE_SLICE("listener", broker->config->listeners[i].name),
-                   TRACE_STR("host", broker->config->listeners[i].host), TRACE_INT("port", listener_port(broker->listeners[i].listener)),
+        trace_info("broker", "serving", TRACE_SLICE("listener", config->name), TRACE_STR("host", config->host), TRACE_INT("port", listener_port(broker->listeners[i].listener)),
                    TRACE_INT("node", broker->config->node_id), TRACE_STR("cluster", broker->cluster_id));
     }
 }
@@ -452,9 +452,11 @@ static void make_shards(struct broker *broker) {
 
 static enum err open_listeners(struct broker *broker, struct buf *error) {
     const struct broker_config *config = broker->config;
-    for (int i = 0; i < config->listener_count; i++) {
+    broker->listener_count = config->listener_count + config->has_controller_listener;
+    for (int i = 0; i < broker->listener_count; i++) {
         struct broker_listener *listener = &broker->listeners[i];
-        *listener = (struct broker_listener){.broker = broker, .config = &config->listeners[i], .index = i};
+        const struct config_listener *its = i < config->listener_count ? &config->listeners[i] : &config->controller_listener;
+        *listener = (struct broker_listener){.broker = broker, .config = its, .index = i};
         struct listen_options options = {.host = listener->config->host,
                                          .port = listener->config->port,
                                          .backlog = (int)broker_config_int(config, "socket.listen.backlog.size"),
@@ -535,7 +537,7 @@ struct node *node_create(struct runtime *runtime, struct broker_config *config, 
     broker->config = config;
     broker->runtime = runtime;
     if (prepare(broker, ret_error)) {
-        for (int i = 0; i < config->listener_count; i++)
+        for (int i = 0; i < broker->listener_count; i++)
             listener_close(broker->listeners[i].listener);
         for (int i = 0; i < LOG_DIRS_MAX; i++)
             file_unref(broker->locks[i]);

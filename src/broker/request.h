@@ -16,6 +16,7 @@ struct conn;
 struct request {
     struct broker_shard *shard;
     struct conn *conn;
+    bool on_controller;  /* it came in on the controller's listener */
     struct api_header header;
     struct decoder body; /* at the first byte after the header; allocates from the arena */
     struct arena arena;
@@ -56,7 +57,7 @@ bool request_decoded(struct request *request, enum err err);
 void request_answer_begin(struct request *request, struct encoder *ret_encoder);
 void request_answer_end(struct request *request, struct encoder *encoder, enum err err);
 /* Which handler serves an API, and up to which version; NULL: none does. dispatch.c has the table. */
-request_handler *request_handler_of(int key, int16_t *ret_version_min, int16_t *ret_version_max);
+request_handler *request_handler_of(int key, bool on_controller, int16_t *ret_version_min, int16_t *ret_version_max);
 /* Answers nothing (acks=0), or closes the connection. */
 void request_answer_nothing(struct request *request, bool close);
 

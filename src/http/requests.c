@@ -170,12 +170,12 @@ static void expose_connections(struct exposition *e, const struct numbers *numbe
     for (int f = 0; f < COUNT_OF(connection_families); f++) {
         const struct connection_family *family = &connection_families[f];
         expose_family(e, family->name, family->type, family->help);
-        for (int l = 0; l < broker->config->listener_count; l++)
+        for (int l = 0; l < broker->listener_count; l++)
             for (int s = 0; s < broker->shard_count; s++) {
                 int at = s * LISTENERS_MAX + l;
                 const struct listener_metrics *now = &numbers->now->listeners[at];
                 expose_begin(e);
-                expose_label(e, "listener", broker->config->listeners[l].name);
+                expose_label(e, "listener", broker->listeners[l].config->name);
                 expose_label_int(e, "networkProcessor", s);
                 if (family->value)
                     expose_int(e, family->value(now));
@@ -228,9 +228,9 @@ static void expose_idle(struct exposition *e, const struct numbers *numbers) {
         expose_double(e, numbers_idle_share(numbers, i));
     }
     expose_family(e, "kafka_network_acceptor_acceptorblocked_percent", "gauge", "Share of time that accepting waited for a processor.");
-    for (int l = 0; l < numbers->broker->config->listener_count; l++) {
+    for (int l = 0; l < numbers->broker->listener_count; l++) {
         expose_begin(e);
-        expose_label(e, "listener", numbers->broker->config->listeners[l].name);
+        expose_label(e, "listener", numbers->broker->listeners[l].config->name);
         expose_int(e, 0);
     }
 }

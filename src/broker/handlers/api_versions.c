@@ -10,7 +10,7 @@ static void answer_unsupported(struct request *request) {
     struct api_versions_response_api_version self = {.api_key = API_API_VERSIONS};
     struct api_versions_response response;
     api_versions_response_init(&response);
-    request_handler_of(API_API_VERSIONS, &self.min_version, &self.max_version);
+    request_handler_of(API_API_VERSIONS, request->on_controller, &self.min_version, &self.max_version);
     response.error_code = KAFKA_UNSUPPORTED_VERSION;
     response.api_keys = &self;
     response.api_keys_count = 1;
@@ -75,7 +75,7 @@ static void add_features(struct request *request, struct api_versions_response *
 
 void handle_api_versions(struct request *request) {
     int16_t min, max;
-    request_handler_of(API_API_VERSIONS, &min, &max);
+    request_handler_of(API_API_VERSIONS, request->on_controller, &min, &max);
     if (request->header.version < min || request->header.version > max) {
         answer_unsupported(request);
         return;
@@ -101,7 +101,7 @@ void handle_api_versions(struct request *request) {
     /* Produce is said to begin at 0, though only 3 and above are served: librdkafka up to 2.8 takes a higher minimum for a
      * broker that knows no gzip, snappy or lz4, and sends uncompressed (KAFKA-18659). */
     for (int key = 0; key < API_COUNT; key++)
-        if (request_handler_of(key, &min, &max))
+        if (request_handler_of(key, request->on_controller, &min, &max))
             response.api_keys[response.api_keys_count++] = (struct api_versions_response_api_version){(int16_t)key, key == API_PRODUCE ? 0 : min, max};
     add_features(request, &response);
     request_answer(request, api_versions, &response);

@@ -10,13 +10,35 @@
 
 /* ---- DescribeCluster ---------------------------------------------------------------------------------------------------------- */
 
-enum { ENDPOINT_BROKER = 1, ENDPOINT_CONTROLLER = 2 };
+enum { ENDPOINT_BROKER = 1, ENDPOINT_CONTROLLER = 2, METADATA_VERSION_CONTROLLERS = 15 /* 3.7: controllers register */ };
 
 static void answer_cluster_error(struct request *request, int16_t code, const char *text) {
     struct describe_cluster_response response;
     describe_cluster_response_init(&response);
     response.error_code = code;
     response.error_message = slice_str(text);
+    response.endpoint_type = request->on_controller ? ENDPOINT_CONTROLLER : ENDPOINT_BROKER;
+    request_answer(request, describe_cluster, &response);
+}
+
+/* The controllers of the quorum: this one. Its address is what is listened on, or the one that the peer came to. */
+static void describe_controllers(struct request *request) {
+    const struct broker *broker = request->shard->broker;
+    const struct broker_listener *listener = &broker->listeners[broker->listener_count - 1];
+    struct describe_cluster_response response;
+    describe_cluster_response_init(&response);
+    if (request->shard->image->metadata_version < METADATA_VERSION_CONTROLLERS) {
+        answer_cluster_error(request, KAFKA_UNSUPPORTED_VERSION, "Direct-to-controller communication is not supported with the current MetadataVersion.");
+        return;
+    }
+    response.error_message = SLICE_NULL;
+    response.endpoint_type = ENDPOINT_CONTROLLER;
+    response.cluster_id = slice_str(broker->cluster_id);
+    response.controller_id = broker->config->node_id;
+    response.brokers = arena_zalloc(&request->arena, sizeof *response.brokers);
+    response.brokers[response.brokers_count++] = (struct describe_cluster_response_describe_cluster_broker){
+        broker->config->node_id, slice_str(listener->config->host[0] ? listener->config->host : "localhost"),
+        listener_port(listener->listener), SLICE_NULL, false};
     request_answer(request, describe_cluster, &response);
 }
 
@@ -24,14 +46,20 @@ void handle_describe_cluster(struct request *request) {
     struct describe_cluster_request message;
     if (!request_decode(request, describe_cluster, &message))
         return;
-    if (message.endpoint_type == ENDPOINT_CONTROLLER) {
-        answer_cluster_error(request, KAFKA_MISMATCHED_ENDPOINT_TYPE,
-                             "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER");
-        return;
-    }
-    if (message.endpoint_type != ENDPOINT_BROKER) {
+    if (message.endpoint_type != ENDPOINT_BROKER && message.endpoint_type != ENDPOINT_CONTROLLER) {
         answer_cluster_error(request, request->header.version == 0 ? KAFKA_INVALID_REQUEST : KAFKA_UNSUPPORTED_ENDPOINT_TYPE,
                              arena_printf(&request->arena, "Unsupported endpoint type %d", message.endpoint_type));
+        return;
+    }
+    if ((message.endpoint_type == ENDPOINT_CONTROLLER) != request->on_controller) {
+        answer_cluster_error(request, KAFKA_MISMATCHED_ENDPOINT_TYPE,
+                             request->on_controller
+                                 ? "The request was sent to an endpoint of type CONTROLLER, but we wanted an endpoint of type BROKER"
+                                 : "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER");
+        return;
+    }
+    if (request->on_controller) {
+        describe_controllers(request);
         return;
     }
     const struct image *image = request->shard->image;
@@ -242,8 +270,11 @@ static void answer_quorum(struct shard_call *call) {
     if (request->header.version >= 2 && right) {
         struct describe_quorum_response_node *node = arena_zalloc(&request->arena, sizeof *node);
         struct describe_quorum_response_listener *listener = arena_zalloc(&request->arena, sizeof *listener);
-        *listener = (struct describe_quorum_response_listener){config->controller_listener.name, slice_str(config->controller_listener.host),
-                                                               config->controller_listener.port};
+        const struct broker *broker = request->shard->broker;
+        if (config->has_controller_listener)
+            *listener = (struct describe_quorum_response_listener){
+                config->controller_listener.name, slice_str(config->controller_listener.host),
+                listener_port(broker->listeners[broker->listener_count - 1].listener)};
         *node = (struct describe_quorum_response_node){config->node_id, listener, config->has_controller_listener ? 1 : 0};
         response.nodes = node;
         response.nodes_count = 1;
