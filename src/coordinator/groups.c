@@ -4,7 +4,7 @@
 #include "base/trace.h"
 
 const char *group_type_name(enum group_type type) {
-    static const char *const names[GROUP_TYPES] = {"Classic", "Consumer", "Share", "Streams"};
+    static const char *const names[GROUP_TYPES] = {"classic", "consumer", "share", "streams"};
     return names[type];
 }
 

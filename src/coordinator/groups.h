@@ -21,7 +21,7 @@ struct classic_leave;
 struct heartbeat_request;
 
 enum group_type { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_SHARE, GROUP_STREAMS, GROUP_TYPES };
-const char *group_type_name(enum group_type type); /* "Classic", "Consumer", "Share", "Streams" */
+const char *group_type_name(enum group_type type); /* as ListGroups gives it: "classic", "consumer", "share", "streams" */
 
 /* Who commits or fetches offsets of a group. */
 struct group_caller {
