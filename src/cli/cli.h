@@ -7,6 +7,7 @@
 
 extern const struct command command_server;
 extern const struct command command_topic;
+extern const struct command command_group;
 extern const struct command command_produce;
 extern const struct command command_consume;
 extern const struct command command_config;

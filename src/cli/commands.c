@@ -18,6 +18,7 @@ static const struct command command_help_of = {
 const struct command *const cli_commands[] = {
     &command_server,
     &command_topic,
+    &command_group,
     &command_produce,
     &command_consume,
     &command_config,

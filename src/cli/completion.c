@@ -3,8 +3,12 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 
-/* Topics are asked of the cluster, shortly: a slow one must not hold the shell up. */
-#define TOPICS "$(myelin topic list --quiet --timeout 1000 2>/dev/null)"
+/* Topics and groups are asked of the cluster, shortly: a slow one must not hold the shell up. NULL: nothing is asked. */
+static const char *names_command(enum completion complete) {
+    return complete == COMPLETE_TOPIC   ? "myelin topic list --quiet --timeout 1000 2>/dev/null"
+           : complete == COMPLETE_GROUP ? "myelin group list --quiet --timeout 1000 2>/dev/null"
+                                        : NULL;
+}
 
 static void put_words(const struct command *command) {
     for (int i = 0; i < command_option_count(command); i++) {
@@ -31,8 +35,8 @@ static void bash_values(const struct command *command) {
             for (int c = 0; def->choices[c]; c++)
                 printf("%s%s", c ? " " : "", def->choices[c]);
             puts("' ;;");
-        } else if (def->complete == COMPLETE_TOPIC) {
-            puts(") words=" TOPICS " ;;");
+        } else if (names_command(def->complete)) {
+            printf(") words=$(%s) ;;\n", names_command(def->complete));
         } else if (def->complete == COMPLETE_FILE) {
             puts(") COMPREPLY=($(compgen -f -- \"$word\")); return ;;");
         } else {
@@ -41,8 +45,8 @@ static void bash_values(const struct command *command) {
     }
     printf("                *) if [[ $word == -* ]]; then words='");
     put_words(command);
-    if (command->complete == COMPLETE_TOPIC)
-        puts("'; else words=" TOPICS "; fi ;;");
+    if (names_command(command->complete))
+        printf("'; else words=$(%s); fi ;;\n", names_command(command->complete));
     else if (command->complete == COMPLETE_FILE)
         puts("'; else COMPREPLY=($(compgen -f -- \"$word\")); return; fi ;;");
     else
@@ -118,15 +122,15 @@ static void fish_options(const struct command *command, const char *condition) {
             for (int c = 0; def->choices[c]; c++)
                 printf("%s%s", c ? " " : "", def->choices[c]);
             putchar('\'');
-        } else if (def->complete == COMPLETE_TOPIC) {
-            printf(" -a '(myelin topic list --quiet --timeout 1000 2>/dev/null)'");
+        } else if (names_command(def->complete)) {
+            printf(" -a '(%s)'", names_command(def->complete));
         }
         printf(" -d ");
         put_fish_text(def->help);
         putchar('\n');
     }
-    if (command->complete == COMPLETE_TOPIC)
-        printf("complete -c myelin -n '%s' -f -a '(myelin topic list --quiet --timeout 1000 2>/dev/null)'\n", condition);
+    if (names_command(command->complete))
+        printf("complete -c myelin -n '%s' -f -a '(%s)'\n", condition, names_command(command->complete));
     else if (command->complete == COMPLETE_FILE)
         printf("complete -c myelin -n '%s' -F\n", condition);
 }

@@ -22,7 +22,7 @@ enum option_kind {
     OPTION_INT,  /* checked: a whole number that fits in 64 bits, `k`, `m`, `g` (1024s) allowed behind it */
     OPTION_LIST, /* may be given again: all count, in order */
 };
-enum completion { COMPLETE_NOTHING, COMPLETE_TOPIC, COMPLETE_FILE };
+enum completion { COMPLETE_NOTHING, COMPLETE_TOPIC, COMPLETE_GROUP, COMPLETE_FILE };
 
 struct option_def {
     const char *name;           /* "partitions" for --partitions */
