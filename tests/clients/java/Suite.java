@@ -57,7 +57,7 @@ final class Suite {
         } catch (Throwable e) {
             failed++;
             StackTraceElement at = Arrays.stream(e.getStackTrace())
-                .filter(f -> f.getFileName() != null && f.getFileName().matches("(Data|Admin|Config|Restart)Tests.java")).findFirst().orElse(null);
+                .filter(f -> f.getFileName() != null && f.getFileName().matches("\\w+Tests.java")).findFirst().orElse(null);
             String text = String.valueOf(e).replace('\n', ' ');
             System.out.println("FAIL " + name + ": " + text.substring(0, Math.min(1200, text.length())) + " at " + at);
             if (!(e instanceof AssertionError))
@@ -113,6 +113,7 @@ final class Suite {
         AdminTests.run();
         ConfigTests.run();
         RestartTests.run();
+        ClassicGroupTests.run();
         System.out.flush();
         System.exit(failed == 0 ? 0 : 1);
     }
