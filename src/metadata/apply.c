@@ -180,7 +180,7 @@ static enum err apply_broker_change(struct image *image, struct decoder *d, int 
 static enum err apply_topic(struct image *image, struct decoder *d, int version) {
     DECODE(topic_record, record);
     if (image_find_topic_id(image, record.topic_id) || image_find_topic(image, record.name))
-        { extern int dprintf(int, const char *, ...); dprintf(2, "DBG exists %.*s id %d name %d version %d\n", (int)record.name.size, (const char*)record.name.ptr, image_find_topic_id(image, record.topic_id) != NULL, image_find_topic(image, record.name) != NULL, version); return ERR_EXISTS; }
+        return ERR_EXISTS;
     struct image_topic *topic = mem_new(struct image_topic);
     topic->id = record.topic_id;
     topic->name = image_own(record.name);
