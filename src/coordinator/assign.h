@@ -30,7 +30,7 @@ struct assign_member {
     struct slice id, instance_id; /* instance_id null: dynamic */
     const int *topics;            /* it subscribes to, in the topics' order */
     int topic_count;
-    struct assign_list old;       /* its target until now: each topic's partitions together, ascending */
+    struct assign_list old;       /* its target until now: each topic's partitions together */
     struct assign_list now;       /* the result, in no order */
 };
 struct assign_group {
@@ -50,8 +50,11 @@ enum err assign_uneven(struct assign_group *group) MUST_USE;
 
 void assign_list_add(struct arena *arena, struct assign_list *list, int topic, int32_t partition);
 
-/* The order in which a Java hash table of `count` entries goes through keys with this hash code: sort by it. */
-uint32_t java_hash_order(int32_t hash_code, int count);
+/* The order in which a Java hash table goes through keys with this hash code: sort by it. A table that grew to `count`
+ * entries, and one that was made as the copy of so many, have different capacities. */
+uint32_t java_hash_order(int32_t hash_code, uint32_t capacity);
+uint32_t java_grown_capacity(int count);
+uint32_t java_copied_capacity(int count);
 int32_t java_hash_of_string(struct slice s); /* of UTF-8 */
 int32_t java_hash_of_uuid(struct uuid id);
 

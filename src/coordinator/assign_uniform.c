@@ -99,9 +99,21 @@ int32_t java_hash_of_uuid(struct uuid id) {
     return (int32_t)(uint32_t)(x >> 32 ^ x);
 }
 
-uint32_t java_hash_order(int32_t hash_code, int count) {
-    uint32_t capacity = 16, hash = (uint32_t)hash_code;
+uint32_t java_grown_capacity(int count) {
+    uint32_t capacity = 16;
     while ((int64_t)capacity * 3 / 4 < count)
         capacity *= 2;
+    return capacity;
+}
+
+uint32_t java_copied_capacity(int count) {
+    uint32_t capacity = 16;
+    while (capacity < (uint32_t)((float)count / 0.75f) + 1)
+        capacity *= 2;
+    return capacity;
+}
+
+uint32_t java_hash_order(int32_t hash_code, uint32_t capacity) {
+    uint32_t hash = (uint32_t)hash_code;
     return (hash ^ hash >> 16) & (capacity - 1);
 }

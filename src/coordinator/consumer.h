@@ -20,13 +20,6 @@
 #include "protocol/consumer_group_describe_response.h"
 #include "protocol/consumer_group_heartbeat_request.h"
 #include "protocol/consumer_group_heartbeat_response.h"
-#include "protocol/heartbeat_request.h"
-#include "protocol/join_group_request.h"
-#include "protocol/join_group_response.h"
-#include "protocol/leave_group_request.h"
-#include "protocol/leave_group_response.h"
-#include "protocol/sync_group_request.h"
-#include "protocol/sync_group_response.h"
 
 struct consumer_client { /* as members are described: host is "/127.0.0.1" */
     struct slice id, host;
@@ -41,16 +34,5 @@ void consumer_heartbeat(struct groups *groups, struct coordinator_op *op, const 
 /* In decide(): what is described of a group; also that it is not there. */
 void consumer_describe(struct groups *groups, struct arena *arena, struct slice group_id,
                        struct consumer_group_describe_response_described_group *ret_described);
-
-/* ---- members of the classic protocol: requests for a group whose methods are group_consumer_methods ----------------------- */
-
-/* In decide(); the answer goes out when the operation is done. An empty group is not for these (JoinGroup makes it classic). */
-void consumer_classic_join(struct group *group, struct coordinator_op *op, const struct join_group_request *request, int version,
-                           const struct consumer_client *client, struct join_group_response *response);
-void consumer_classic_sync(struct group *group, struct coordinator_op *op, const struct sync_group_request *request,
-                           struct sync_group_response *response);
-int16_t consumer_classic_heartbeat(struct group *group, const struct heartbeat_request *request);
-void consumer_classic_leave(struct group *group, struct coordinator_op *op, const struct leave_group_request *request,
-                            struct leave_group_response *response);
 
 #endif

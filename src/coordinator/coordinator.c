@@ -444,6 +444,13 @@ void coordinator_add(struct coordinator_op *op, struct slice key, struct slice v
     op->size += key.size + value.size + RECORD_OVERHEAD;
 }
 
+void coordinator_forget(struct coordinator_op *op) {
+    check(op->coordinator->deciding == op, "records are dropped while their operation is decided");
+    op->records = NULL;
+    op->last_record = &op->records;
+    op->size = 0;
+}
+
 void coordinator_park(struct coordinator_op *op) {
     check(op->coordinator->deciding == op && !op->is_parked, "an operation parks while it is decided");
     op->is_parked = true;

@@ -150,6 +150,8 @@ struct coordinator_op {
 void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op);
 /* In decide(): adds a record; key and value are framed with their version (RECORD_KEY, RECORD_VALUE below) and live in op->arena. */
 void coordinator_add(struct coordinator_op *op, struct slice key, struct slice value);
+/* In decide(): it is refused after all, the records added so far are dropped. */
+void coordinator_forget(struct coordinator_op *op);
 /* In decide(): done() waits for coordinator_resume(). Whoever parks it can resume it in the same turn, also from another
  * operation's decide(), on whose records it then waits too (a leader's SyncGroup answers those of the others). done()
  * never runs inside resume, but at the end of a turn. */

@@ -61,6 +61,8 @@ static enum err dispatch(struct groups *groups, struct group_record *record) {
     case 0:
     case 1: return offsets_replay(groups, record);
     case 2: return classic_replay(groups, record);
+    case 3 ... 8:
+    case 16: return consumer_replay(groups, record);
     case 17:
     case 19 ... 23: return streams_replay(groups, record);
     default: warn_unknown(groups, record->type); return ERR_OK;
@@ -88,12 +90,14 @@ static void *create(struct coordinator *coordinator) {
     groups->coordinator = coordinator;
     list_init(&groups->all);
     list_init(&groups->classic_due);
+    list_init(&groups->resolutions);
     groups->offsets = offsets_create(groups);
     return groups;
 }
 
 static void destroy(void *state) {
     struct groups *groups = state;
+    consumer_resolutions_drop(groups);
     while (!list_is_empty(&groups->all))
         groups_remove(list_entry(groups->all.next, struct group, all));
     offsets_destroy(groups->offsets);

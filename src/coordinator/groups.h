@@ -71,6 +71,7 @@ struct groups { /* the state of a COORDINATOR_GROUP */
     struct map by_id;        /* struct group */
     struct list classic_due; /* timers of classic groups that have fired, their operation is to come; classic.c */
     struct list all;
+    struct list resolutions; /* of consumer groups' expressions, under way; consumer_regex.c */
     struct offsets *offsets; /* offsets.c */
     struct arena scratch;    /* of the record that is replayed */
     int16_t warned[16];      /* types of records that are not known */
@@ -102,6 +103,7 @@ enum err offsets_replay(struct groups *groups, struct group_record *record) MUST
 enum err classic_replay(struct groups *groups, struct group_record *record) MUST_USE;
 /* Keys 3-8, 16. */
 enum err consumer_replay(struct groups *groups, struct group_record *record) MUST_USE;
+void consumer_resolutions_drop(struct groups *groups); /* before the groups go */
 /* Keys 10-15. */
 enum err share_group_replay(struct groups *groups, struct group_record *record) MUST_USE;
 /* Keys 17, 19-23. */

@@ -15,7 +15,7 @@ static const char *reason_of(RE2::ErrorCode code) {
     case RE2::ErrorBadCharRange: return "invalid character class range";
     case RE2::ErrorMissingBracket: return "missing closing ]";
     case RE2::ErrorMissingParen: return "missing closing )";
-    case RE2::ErrorUnexpectedParen: return "unexpected )";
+    case RE2::ErrorUnexpectedParen: return "regexp/syntax: internal error";
     case RE2::ErrorTrailingBackslash: return "trailing backslash at end of expression";
     case RE2::ErrorRepeatArgument: return "missing argument to repetition operator";
     case RE2::ErrorRepeatSize: return "invalid repeat count";

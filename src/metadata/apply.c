@@ -185,6 +185,8 @@ static enum err apply_topic(struct image *image, struct decoder *d, int version)
     topic->id = record.topic_id;
     topic->name = image_own(record.name);
     image_add_topic(image, topic);
+    image->topics_added = image->offset + 1;
+    image->topics_changed++;
     NOTIFY(image, topic_added, topic);
     return ERR_OK;
 }
@@ -208,6 +210,7 @@ static enum err apply_remove_topic(struct image *image, struct decoder *d, int v
     image->partition_count -= topic->partition_count;
     drop_resource(image, CONFIG_RESOURCE_TOPIC, topic->name);
     image_free_topic(topic);
+    image->topics_changed++;
     return ERR_OK;
 }
 
@@ -287,6 +290,7 @@ static enum err apply_partition(struct image *image, struct decoder *d, int vers
     partition->leader_epoch = record.leader_epoch;
     partition->partition_epoch = record.partition_epoch < 0 ? 0 : record.partition_epoch;
     partition->recovery_state = record.leader_recovery_state;
+    image->topics_changed++;
     NOTIFY(image, partition_changed, topic, record.partition_id);
     return ERR_OK;
 }
@@ -328,6 +332,7 @@ static enum err apply_partition_change(struct image *image, struct decoder *d, i
     if (record.leader_recovery_state >= 0)
         partition->recovery_state = record.leader_recovery_state;
     partition->partition_epoch++;
+    image->topics_changed++;
     NOTIFY(image, partition_changed, topic, record.partition_id);
     return ERR_OK;
 }

@@ -101,6 +101,8 @@ struct image_observer {
 struct image {
     int64_t offset;   /* last record applied; -1: none */
     int32_t epoch;    /* of that record */
+    int64_t topics_added;   /* the last topic that was made is newer than any image whose offset is lower */
+    int64_t topics_changed; /* how often a topic or partition came, changed or went */
     struct map topics_by_name, topics_by_id, brokers, resources, kept;
     struct image_feature *features;
     int feature_count;
