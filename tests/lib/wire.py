@@ -142,7 +142,12 @@ class Writer:
                 value = values.get(field.name, default_of(field))
                 if value != default_of(field):
                     inner = Writer(self.version, True)
-                    inner.value(field, value, version)
+                    if field.struct and field.nullable and not field.is_array:  # not a byte, here
+                        inner.out += uvarint(0 if value is None else 1)
+                    if not field.struct or field.is_array or not field.nullable:
+                        inner.value(field, value, version)
+                    elif value is not None:
+                        inner.fields(field.struct.fields, value, version)
                     tags.append((field.tag, bytes(inner.out)))
             elif within(field.versions, version):
                 self.value(field, values.get(field.name, default_of(field)), version)
@@ -236,7 +241,11 @@ class Reader:
                 tag, size = self.uvarint(), self.uvarint()
                 end = self.at + size
                 if tag in tagged:
-                    values[tagged[tag].name] = self.value(tagged[tag], version)
+                    field = tagged[tag]
+                    if field.struct and field.nullable and not field.is_array:  # not a byte, here
+                        values[field.name] = self.fields(field.struct.fields, version) if self.uvarint() else None
+                    else:
+                        values[field.name] = self.value(field, version)
                 else:
                     values.setdefault("_tags", []).append((tag, bytes(self.take(size))))
                 if self.at != end:

@@ -174,7 +174,7 @@ def unpack(raw):
     return found
 
 
-def group_records(s, group, note=""):
+def group_records(s, group, note="", adjust=lambda found: found):
     """What the log says of the group, in order."""
     known, found = record_messages(), []
     for partition in range(4):
@@ -194,7 +194,7 @@ def group_records(s, group, note=""):
                     if kind == 2:  # in the order of a hash map
                         body["members"].sort(key=lambda m: s.members.get(m["memberId"], ""))
                 found.append({"key": [kind, named], "value": body})
-    s.log.append((f"{s.case}: records {note}", "records", s.normal("records", found)))
+    s.log.append((f"{s.case}: records {note}", "records", s.normal("records", adjust(found))))
 
 
 # ---- cases -------------------------------------------------------------------------------------------------------------
