@@ -47,6 +47,7 @@ struct broker {
     int64_t fetch_bytes_max;   /* fetch.max.bytes */
     int64_t frames_bytes_max;  /* a shard's part of queued.max.request.bytes; 0: no limit */
     /* shard 0's */
+    bool cordoning; /* cordon.c: a call is away */
     struct quorum *quorum;
     struct controller *controller;
     struct connections *connections;

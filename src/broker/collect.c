@@ -1,4 +1,5 @@
 #include "broker/collect.h"
+#include "broker/cordon.h"
 
 #include <stdio.h>
 #include "base/mem.h"
@@ -124,8 +125,10 @@ static void note_cluster(struct broker_shard *shard, struct cluster_numbers *clu
         cluster->features[i].level = image->features[i].level;
         cluster->feature_count++;
     }
-    for (int i = 0; i < broker->config->log_dir_count; i++)
+    for (int i = 0; i < broker->config->log_dir_count; i++) {
         cluster->dir_offline[i] = shard->store && log_store_dir_is_offline(shard->store, i);
+        cluster->dir_cordoned[i] = cordon_holds(shard, i);
+    }
     struct log *log = broker->quorum && !shard->stopping ? quorum_log(broker->quorum) : NULL;
     if (log) {
         cluster->committed_offset = log_durable_end(log) - 1;

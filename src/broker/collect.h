@@ -35,7 +35,7 @@ struct cluster_numbers {
         int16_t level;
     } features[16];
     int feature_count;
-    bool dir_offline[LOG_DIRS_MAX];
+    bool dir_offline[LOG_DIRS_MAX], dir_cordoned[LOG_DIRS_MAX];
     bool active; /* the controller */
     struct cleaner_numbers cleaner;
 };

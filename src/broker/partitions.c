@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/coordinators.h"
+#include "broker/cordon.h"
 #include "broker/internal_topics.h"
 #include "broker/moves.h"
 #include "broker/strays.h"
@@ -70,6 +71,9 @@ static int choose_dir(const struct broker_shard *shard, const struct partition *
         if (uuid_is_zero(broker->dir_ids[i]) || log_inventory_dir(broker->inventory, i)->err)
             return -1;
     int count = broker->config->log_dir_count, first = (int)(partition_hash(partition->topic_id, partition->index) % (uint64_t)count);
+    for (int i = 0; i < count; i++)
+        if (!log_store_dir_is_offline(shard->store, (first + i) % count) && !cordon_holds(shard, (first + i) % count))
+            return (first + i) % count;
     for (int i = 0; i < count; i++)
         if (!log_store_dir_is_offline(shard->store, (first + i) % count))
             return (first + i) % count;
@@ -270,8 +274,10 @@ static void config_changed(void *arg, int8_t type, struct slice name) {
         telemetry_subscriptions_changed(shard->broker->telemetry);
     if (type != CONFIG_RESOURCE_TOPIC && type != CONFIG_RESOURCE_BROKER)
         return;
-    if (type == CONFIG_RESOURCE_BROKER && shard->index == 0)
+    if (type == CONFIG_RESOURCE_BROKER && shard->index == 0) {
         connections_configure(shard->broker->connections);
+        cordon_settle(shard);
+    }
     map_each(node, &shard->partitions) {
         struct partition *partition = container_of(node, struct partition, node);
         if (!partition->log || (type == CONFIG_RESOURCE_TOPIC && !slice_eq(partition->topic, name)))

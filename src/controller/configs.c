@@ -230,6 +230,9 @@ static bool check_topic(struct decision *decision, struct change *change) {
 static bool check_broker(struct decision *decision, struct change *change) {
     bool elr = image_feature(decision->image, FEATURE_ELR) > 0;
     for (int i = 0; i < change->count; i++) {
+        if (slice_eq_str(change->pairs[i].key, "cordoned.log.dirs") && decision->image->metadata_version < 30)
+            return refuse(change, KAFKA_INVALID_CONFIG,
+                          "The cordoned.log.dirs configuration value cannot be set because it requires metadata.version >= 4.3-IV0");
         if (!slice_eq_str(change->pairs[i].key, "min.insync.replicas") || !elr)
             continue;
         if (change->name.size)

@@ -92,6 +92,8 @@ struct controller_registration { /* this node, as broker and controller */
     struct uuid incarnation;
     const struct uuid *dirs; /* directory ids */
     int dir_count;
+    struct uuid cordoned[LOG_DIRS_MAX]; /* directories that take no new replicas; before metadata.version 30 none */
+    int cordoned_count;
     uint16_t port;           /* that the first listener has got */
     bool clean;              /* it was stopped cleanly */
 };

@@ -55,6 +55,10 @@ static void add_broker(struct decision *decision, const struct controller_regist
         record.log_dirs = (struct uuid *)registration->dirs;
         record.log_dirs_count = registration->dir_count;
     }
+    if (version >= 4 && registration->cordoned_count) {
+        record.cordoned_log_dirs = (struct uuid *)registration->cordoned;
+        record.cordoned_log_dirs_count = registration->cordoned_count;
+    }
     DECISION_RECORD(decision, RECORD_REGISTER_BROKER, version, register_broker_record, &record);
 }
 

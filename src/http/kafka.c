@@ -105,23 +105,27 @@ static void expose_replicas(struct exposition *e, const struct numbers *numbers)
                    (uint64_t)NUMBERS_SUM(numbers, fetch_session_evictions));
 }
 
-static void expose_by_dir(struct exposition *e, const struct numbers *numbers, const char *name, const char *help, bool offline) {
+static void expose_by_dir(struct exposition *e, const struct numbers *numbers, const char *name, const char *help, const bool *of_dirs) {
     const struct broker_config *config = numbers->broker->config;
     expose_family(e, name, "gauge", help);
     for (int i = 0; i < config->log_dir_count; i++) {
         expose_begin(e);
         expose_label_str(e, "logDirectory", config->log_dirs[i]);
-        expose_int(e, offline && numbers->parts[0].cluster.dir_offline[i]);
+        expose_int(e, of_dirs[i]);
     }
 }
 
 static void expose_logs(struct exposition *e, const struct numbers *numbers) {
-    int offline = 0;
-    for (int i = 0; i < numbers->broker->config->log_dir_count; i++)
-        offline += numbers->parts[0].cluster.dir_offline[i];
+    const bool *dir_offline = numbers->parts[0].cluster.dir_offline, *dir_cordoned = numbers->parts[0].cluster.dir_cordoned;
+    int offline = 0, cordoned = 0;
+    for (int i = 0; i < numbers->broker->config->log_dir_count; i++) {
+        offline += dir_offline[i];
+        cordoned += dir_cordoned[i];
+    }
+    expose_gauge(e, "kafka_log_logmanager_cordonedlogdirectorycount", "Log directories that take no new partitions.", cordoned);
     expose_gauge(e, "kafka_log_logmanager_offlinelogdirectorycount", "Log directories that are offline.", offline);
-    expose_by_dir(e, numbers, "kafka_log_logmanager_logdirectoryoffline", "1 when the log directory is offline.", true);
-    expose_by_dir(e, numbers, "kafka_log_logmanager_logdirectorycordoned", "1 when the log directory takes no new partitions.", false);
+    expose_by_dir(e, numbers, "kafka_log_logmanager_logdirectoryoffline", "1 when the log directory is offline.", dir_offline);
+    expose_by_dir(e, numbers, "kafka_log_logmanager_logdirectorycordoned", "1 when the log directory takes no new partitions.", dir_cordoned);
     const struct log_metrics *log = &numbers->now->log, *before = numbers->before ? &numbers->before->log : NULL;
     expose_counter(e, "kafka_log_logflushstats_logflushrateandtimems_count", "Flushes to the device that answers waited for.", log->flushes);
     expose_family(e, "kafka_log_logflushstats_logflushrateandtimems", "gauge", "Milliseconds of such a flush.");
@@ -289,7 +293,6 @@ static const struct {
     COUNTER("kafka_server_brokertopicmetrics_failedshareacknowledgementrequests")
     COUNTER("kafka_server_delayedproducemetrics_expires")
     GAUGE("kafka_server_assignmentsmanager_queuedreplicatodirassignments")
-    GAUGE("kafka_log_logmanager_cordonedlogdirectorycount")
     GAUGE("kafka_controller_kafkacontroller_preferredreplicaimbalancecount")
     GAUGE("kafka_controller_kafkacontroller_metadataerrorcount")
     GAUGE("kafka_controller_kafkacontroller_timedoutbrokerheartbeatcount")

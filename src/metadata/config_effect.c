@@ -77,7 +77,6 @@ static const struct rule rules[] = {
     {"socket.connection.setup", "a single node connects to no other"},
     {"unstable.", "unstable versions are not served"},
     {"log.dir.failure", "a single node has no controller elsewhere to tell"},
-    {"cordoned", "cordoned directories are not there yet"},
     {"early.start", "there is no authorizer to start early for"},
 };
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "broker/cordon.h"
 #include "broker/fanout.h"
 #include "broker/handlers/handlers.h"
 #include "broker/moves.h"
@@ -125,6 +126,7 @@ static void answer(struct shard *shard, struct work *work) {
             result->error_code = KAFKA_KAFKA_STORAGE_ERROR;
             continue;
         }
+        result->is_cordoned = cordon_holds(request->shard, i);
         if (request->header.version >= 4) {
             result->total_bytes = describe->total[i];
             result->usable_bytes = describe->usable[i];
@@ -222,6 +224,8 @@ static int16_t check_move(struct request *request, struct slice topic, int32_t i
         return KAFKA_LOG_DIR_NOT_FOUND;
     if (uuid_is_zero(broker->dir_ids[dir]) || log_store_dir_is_offline(request->shard->store, dir))
         return KAFKA_KAFKA_STORAGE_ERROR;
+    if (cordon_holds(request->shard, dir))
+        return KAFKA_INVALID_REPLICA_ASSIGNMENT;
     if (find_topic_partition(request, topic, index, ret_topic_id))
         return 0;
     moves_prefer(broker, topic, index, dir);
