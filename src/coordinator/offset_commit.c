@@ -59,7 +59,7 @@ int16_t offsets_commit(struct groups *groups, struct coordinator_op *op, struct 
     struct group *group = find_group(groups, commit, &error);
     if (group)
         error = as_told(commit, group->methods->check_commit(group, &commit->caller));
-    size_t limit = (size_t)coordinator_config_int(groups->coordinator, "offset.metadata.max.bytes");
+    size_t limit = groups->offsets->metadata_size_max;
     for (int t = 0; !error && t < commit->count; t++)
         for (int p = 0; !error && p < commit->topics[t].count; p++) {
             struct offset_commit_partition *partition = &commit->topics[t].partitions[p];

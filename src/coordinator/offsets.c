@@ -372,6 +372,7 @@ enum err offsets_replay(struct groups *groups, struct group_record *record) {
 struct offsets *offsets_create(struct groups *groups) {
     struct offsets *offsets = mem_new(struct offsets);
     offsets->groups = groups;
+    offsets->metadata_size_max = (size_t)coordinator_config_int(groups->coordinator, "offset.metadata.max.bytes");
     list_init(&offsets->removed);
     return offsets;
 }

@@ -58,6 +58,7 @@ struct offsets {
     struct groups *groups;
     struct map by_group, by_name, topics, pending, transactions;
     int64_t count;          /* of committed offsets */
+    size_t metadata_size_max; /* offset.metadata.max.bytes, which Kafka counts in UTF-16 units */
     struct timer expiry_timer; /* offset_expiry.c, as are the next two */
     struct list removed;    /* topics that were deleted */
     uint64_t sweep_left;    /* groups that the sweep under way has not seen */
