@@ -71,7 +71,12 @@ static void find_one(struct request *request, int8_t type, struct slice key, ans
     find_coordinator_response_coordinator_init(answer);
     answer->key = key;
     answer->node_id = answer->port = -1;
-    answer->error_code = (unsigned)type < COORDINATOR_TYPES ? find(request, type, key, answer) : KAFKA_INVALID_REQUEST;
+    if ((unsigned)type < COORDINATOR_TYPES) {
+        answer->error_code = find(request, type, key, answer);
+    } else { /* then, and in old versions, Kafka gives the error's text */
+        answer->error_code = KAFKA_INVALID_REQUEST;
+        answer->error_message = slice_str(text_of(KAFKA_INVALID_REQUEST));
+    }
 }
 
 void handle_find_coordinator(struct request *request) {
