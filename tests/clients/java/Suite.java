@@ -114,6 +114,7 @@ final class Suite {
         ConfigTests.run();
         RestartTests.run();
         ClassicGroupTests.run();
+        ConsumerGroupTests.run();
         System.out.flush();
         System.exit(failed == 0 ? 0 : 1);
     }
