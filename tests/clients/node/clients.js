@@ -1,5 +1,4 @@
-// kafkajs against a broker: producer and admin. Its consumer knows no other way than groups, so what it produced is read
-// by kcat. Prints ok and FAIL lines; "ASK what" on standard output is answered by a line from tests/clients/node/run.
+// kafkajs against a broker: producer, admin and consumers in a group. What the producer's tests sent is read by kcat. Prints ok and FAIL lines; "ASK what" on standard output is answered by a line from tests/clients/node/run.
 const readline = require('readline')
 const { Kafka, CompressionTypes, CompressionCodecs, logLevel } = require('kafkajs')
 CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy')
@@ -100,11 +99,59 @@ async function goesOnAfterAKill() {
   expectEqual((await ask('read kafkajs-killed 0')).map(r => r[2]), [...Array(2000).keys()].map(String), 'records')
 }
 
+// A consumer in a group: what it was given at last, and what it read.
+async function member(groupId, topic) {
+  const consumer = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 10000, rebalanceTimeout: 10000 })
+  const self = { consumer, owned: [], read: [] }
+  consumer.on(consumer.events.GROUP_JOIN, event => { self.owned = event.payload.memberAssignment[topic] || [] })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  await consumer.run({ eachMessage: async ({ partition, message }) => { self.read.push(`${partition}/${message.offset}`) } })
+  return self
+}
+
+async function eventually(what, condition) {
+  for (const end = Date.now() + 60000; !await condition();) {
+    expect(Date.now() < end, `${what}: not within 60 s`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
+
+async function sharesInGroups() {
+  const topic = 'kafkajs-shared'
+  await admin.createTopics({ topics: [{ topic, numPartitions: 4 }] })
+  const producer = kafka.producer()
+  await producer.connect()
+  const fill = async count => producer.send({ topic, messages: [...Array(4 * count).keys()].map(i => ({ value: String(i), partition: i % 4 })) })
+  const shared = (...members) => eventually('every partition has one owner', () => members.every(m => m.owned.length === 4 / members.length) &&
+    new Set(members.flatMap(m => m.owned)).size === 4)
+  await fill(20)
+  const a = await member('kafkajs-group', topic)
+  await shared(a)
+  const b = await member('kafkajs-group', topic)
+  await shared(a, b)
+  await eventually('all is read', () => new Set([...a.read, ...b.read]).size === 80)
+  const described = (await admin.describeGroups(['kafkajs-group'])).groups[0]
+  expectEqual([described.state, described.protocolType, described.members.length], ['Stable', 'consumer', 2], 'the group')
+  await a.consumer.disconnect()
+  await shared(b)
+  await ask('kill')
+  await fill(5)
+  await eventually('what came later is read', () => new Set([...a.read, ...b.read]).size === 100)
+  await b.consumer.disconnect()
+  const committed = await admin.fetchOffsets({ groupId: 'kafkajs-group', topics: [topic] })
+  expectEqual(committed[0].partitions.map(p => p.offset), Array(4).fill('25'), 'committed')
+  expectEqual((await admin.listGroups()).groups, [{ groupId: 'kafkajs-group', protocolType: 'consumer' }], 'groups')
+  await admin.deleteGroups(['kafkajs-group'])
+  await producer.disconnect()
+}
+
 async function main() {
   await admin.connect()
   let failed = 0
   for (const [name, body, expected] of [['kafkajs_produces_with_every_codec', everyCodec, /leadership|UNKNOWN_TOPIC/], ['kafkajs_administers', administers, null],
-    ['kafkajs_is_told_what_is_wrong', isToldWhatIsWrong, /./], ['kafkajs_goes_on_after_the_broker_is_killed', goesOnAfterAKill, /./]]) {
+    ['kafkajs_is_told_what_is_wrong', isToldWhatIsWrong, /./], ['kafkajs_goes_on_after_the_broker_is_killed', goesOnAfterAKill, /./],
+    ['kafkajs_members_share_and_take_over', sharesInGroups, /./]]) {
     complaints.length = 0
     try {
       await body()
