@@ -115,6 +115,7 @@ final class Suite {
         RestartTests.run();
         ClassicGroupTests.run();
         ConsumerGroupTests.run();
+        TransactionTests.run();
         System.out.flush();
         System.exit(failed == 0 ? 0 : 1);
     }
