@@ -53,6 +53,7 @@ static void run_commit(void *arg) {
         commit->op.transactional = true;
         commit->op.producer_id = 4000;
         commit->op.producer_epoch = 3;
+        commit->op.guard = GUARD_NOT_NEEDED;
     }
     coordinator_run(world.coordinator, &commit->op);
 }
