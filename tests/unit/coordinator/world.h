@@ -97,9 +97,17 @@ static inline void world_open(void) {
     world_until(world.coordinator->phase == COORDINATOR_ACTIVE);
 }
 
+/* Of the broker's configuration from the next world_open() on, "key=value". */
+static inline void world_set(const char *override) {
+    EXPECT(world.override_count < (int)(sizeof world.overrides / sizeof *world.overrides));
+    world.overrides[world.override_count++] = override;
+}
+
 static inline void world_begin_with(enum coordinator_type type, int32_t message_bytes_max, uint64_t seed) {
     static const struct image_observer none;
-    world = (struct world){.type = type, .message_bytes_max = message_bytes_max, .override_count = world.override_count};
+    struct world fresh = {.type = type, .message_bytes_max = message_bytes_max, .override_count = world.override_count};
+    memcpy(fresh.overrides, world.overrides, sizeof fresh.overrides);
+    world = fresh;
     world.sim = sim_create(seed);
     world.disk = sim_disk_create(world.sim, 1 << 30);
     world.image = image_create(&none);
