@@ -53,7 +53,7 @@ $(GEN_STAMP): $(SCHEMA)
 
 # --- one archive a part --------------------------------------------------------------------------------
 # Linking takes from an archive only what is used, so that one part builds and tests while another is open.
-PARTS := base protocol log raft metadata controller replica coordinator security broker http cli
+PARTS := base protocol log raft metadata controller replica share coordinator security broker http cli
 part_src = $(shell find src/$(1) -name '*.c' -o -name '*.cc' 2>/dev/null | sort) $(if $(filter runtime/%,$(1)),src/runtime/fs_util.c)
 obj_of   = $(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1)))
 define part_rule
