@@ -67,7 +67,7 @@ static void settings_of(struct auto_create *create, const struct broker_config *
     topic->configs = arena_array(&create->arena, struct create_topics_request_creatable_topic_config, 6);
     add_config(create, "cleanup.policy", share ? SLICE_LIT("delete") : SLICE_LIT("compact"));
     add_config(create, "segment.bytes", broker_config_get(config, internal->segment_bytes));
-    add_config(create, "compression.type", internal->min_isr ? SLICE_LIT("uncompressed") : SLICE_LIT("producer"));
+    add_config(create, "compression.type", internal->min_isr && !share ? SLICE_LIT("uncompressed") : SLICE_LIT("producer"));
     if (internal->min_isr)
         add_config(create, "min.insync.replicas", broker_config_get(config, internal->min_isr));
     if (slice_eq_str(topic->name, "__transaction_state"))

@@ -21,6 +21,8 @@ struct fetch_sessions; /* broker/fetch_session.h */
 struct metrics;        /* broker/metrics.h */
 struct connections;    /* broker/connections.h */
 struct telemetry;      /* broker/telemetry.h */
+struct share_shard;    /* broker/share_partitions.h */
+struct share_sessions; /* broker/share_sessions.h */
 struct coordinators;   /* broker/coordinators.h */
 struct cleaner;        /* broker/cleaner.h */
 struct internal_topics; /* broker/internal_topics.h */
@@ -58,6 +60,7 @@ struct broker {
     struct node *node; /* start and stop (node.c) */
     /* Written by shard 0, read by anyone. */
     _Atomic bool ready, stopping;
+    _Atomic int64_t share_session_count; /* of all shards, against group.share.max.share.sessions */
 };
 
 struct broker_shard {
@@ -85,6 +88,8 @@ struct broker_shard {
     uint64_t verifications; /* guards given out; handlers/produce.c */
     struct fetch_sessions *fetch_sessions;
     struct metrics *metrics;
+    struct share_shard *share;
+    struct share_sessions *share_sessions;
     struct list preferred; /* directories asked for in advance; moves.c */
     int preferred_count;
     struct list parked;    /* struct parked: requests that wait for something to happen */

@@ -6,6 +6,7 @@
 #include "base/trace.h"
 #include "broker/connections.h"
 #include "broker/metrics.h"
+#include "broker/share_sessions.h"
 #include "broker/telemetry.h"
 
 enum {
@@ -164,6 +165,7 @@ void conn_close(struct conn *conn) {
     if (conn->closing)
         return;
     conn->closing = true;
+    share_unbind(conn);
     list_remove(&conn->node);
     list_remove(&conn->stalled);
     sock_close(conn->sock, closed);

@@ -56,6 +56,7 @@ struct conn {
     uint16_t peer_port;
     struct slice software_name, software_version; /* ApiVersions (KIP-511); owned */
     struct software_metrics *software;
+    struct share_binding *share; /* the share session that ends with it; NULL: none */
     struct uuid telemetry_instance; /* that pushed its metrics here last; zero: none */
 };
 

@@ -55,6 +55,18 @@ static request_handler *const handlers[API_COUNT] = {
     [API_STREAMS_GROUP_HEARTBEAT] = handle_streams_group_heartbeat,
     [API_STREAMS_GROUP_DESCRIBE] = handle_streams_group_describe,
     [API_STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE] = handle_streams_group_topology_description_update,
+    [API_SHARE_GROUP_HEARTBEAT] = handle_share_group_heartbeat,
+    [API_SHARE_GROUP_DESCRIBE] = handle_share_group_describe,
+    [API_SHARE_FETCH] = handle_share_fetch,
+    [API_SHARE_ACKNOWLEDGE] = handle_share_acknowledge,
+    [API_INITIALIZE_SHARE_GROUP_STATE] = handle_initialize_share_group_state,
+    [API_READ_SHARE_GROUP_STATE] = handle_read_share_group_state,
+    [API_WRITE_SHARE_GROUP_STATE] = handle_write_share_group_state,
+    [API_DELETE_SHARE_GROUP_STATE] = handle_delete_share_group_state,
+    [API_READ_SHARE_GROUP_STATE_SUMMARY] = handle_read_share_group_state_summary,
+    [API_DESCRIBE_SHARE_GROUP_OFFSETS] = handle_describe_share_group_offsets,
+    [API_ALTER_SHARE_GROUP_OFFSETS] = handle_alter_share_group_offsets,
+    [API_DELETE_SHARE_GROUP_OFFSETS] = handle_delete_share_group_offsets,
 };
 
 /* What a controller serves on its listener, as far as tools need it. */

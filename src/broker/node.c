@@ -16,6 +16,7 @@
 #include "broker/fetch_session.h"
 #include "broker/metrics.h"
 #include "broker/shard_call.h"
+#include "broker/share_partitions.h"
 #include "broker/storage.h"
 #include "broker/telemetry.h"
 #include "metadata/config_check.h"
@@ -197,6 +198,7 @@ static void drain(struct everywhere *step, struct broker_shard *shard) {
         parked->stop(parked);
     }
     coordinators_stop(shard);
+    share_stop(shard);
     conn_end_all(shard);
     shard->in_work--;
     conn_check_drained(shard);
@@ -447,6 +449,7 @@ static void make_shards(struct broker *broker) {
         list_init(&shard->free_requests);
         shard->metrics = metrics_create();
         shard->fetch_sessions = fetch_sessions_create(shard);
+        share_init(shard);
         partitions_init(shard);
         shard_set_user(shard->shard, shard);
     }
@@ -525,6 +528,7 @@ static void free_shards(struct broker *broker) {
             log_store_destroy(shard->store);
         conn_free_requests(shard);
         fetch_sessions_destroy(shard->fetch_sessions);
+        share_free(shard);
         partitions_free(shard);
         metrics_destroy(shard->metrics);
     }

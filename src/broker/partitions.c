@@ -10,6 +10,8 @@
 #include "broker/cordon.h"
 #include "broker/internal_topics.h"
 #include "broker/moves.h"
+#include "broker/share_partitions.h"
+#include "broker/share_sessions.h"
 #include "broker/strays.h"
 #include "broker/telemetry.h"
 
@@ -264,6 +266,15 @@ static void topic_removed(void *arg, const struct image_topic *topic) {
             delete_partition(partition);
     }
     coordinators_topic_changed(shard, topic, true);
+    share_topic_removed(shard, topic->id);
+}
+
+static void feature_changed(void *arg, struct slice name, int16_t level) {
+    struct broker_shard *shard = arg;
+    if (level >= 1 || !slice_eq_str(name, "share.version"))
+        return;
+    share_sessions_drop_all(shard->share_sessions);
+    share_remove_all(shard);
 }
 
 static void config_changed(void *arg, int8_t type, struct slice name) {
@@ -292,6 +303,7 @@ static void config_changed(void *arg, int8_t type, struct slice name) {
 void partitions_init(struct broker_shard *shard) {
     struct partitions_state *state = mem_new(struct partitions_state);
     state->observer = (struct image_observer){.topic_removed = topic_removed,
+                                              .feature_changed = feature_changed,
                                               .partition_changed = partition_changed,
                                               .config_changed = config_changed,
                                               .arg = shard};

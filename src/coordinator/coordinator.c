@@ -177,6 +177,7 @@ static int64_t setting(const struct coordinator *coordinator, const char *key, i
 static const struct coordinator_kind *const kinds[COORDINATOR_TYPES] = {
     [COORDINATOR_GROUP] = &coordinator_group_kind,
     [COORDINATOR_TRANSACTION] = &coordinator_transaction_kind,
+    [COORDINATOR_SHARE] = &coordinator_share_kind,
 };
 
 struct coordinator *coordinator_create(struct coordinator_host *host, enum coordinator_type type, struct partition *partition) {

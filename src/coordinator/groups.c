@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/trace.h"
+#include "coordinator/share_group.h"
 
 const char *group_type_name(enum group_type type) {
     static const char *const names[GROUP_TYPES] = {"classic", "consumer", "share", "streams"};
@@ -65,6 +66,7 @@ static enum err dispatch(struct groups *groups, struct group_record *record) {
     case 16: return consumer_replay(groups, record);
     case 17:
     case 19 ... 23: return streams_replay(groups, record);
+    case 10 ... 15: return share_group_replay(groups, record);
     default: warn_unknown(groups, record->type); return ERR_OK;
     }
 }
@@ -91,6 +93,7 @@ static void *create(struct coordinator *coordinator) {
     list_init(&groups->all);
     list_init(&groups->classic_due);
     list_init(&groups->resolutions);
+    list_init(&groups->share_due);
     groups->offsets = offsets_create(groups);
     return groups;
 }
@@ -126,6 +129,7 @@ static void topic_changed(void *state, const struct image_topic *topic, bool rem
     struct groups *groups = state;
     if (removed)
         offsets_topic_removed(groups->offsets, topic);
+    share_topic_changed(groups, topic, removed);
 }
 
 const struct coordinator_kind coordinator_group_kind = {

@@ -344,6 +344,8 @@ enum err broker_config_load(const char *file, const char *const *overrides, int 
         set_default(config, "log.dirs", "./myelin-data");
         set_default(config, "offsets.topic.replication.factor", "1");
         set_default(config, "transaction.state.log.replication.factor", "1");
+        set_default(config, "share.coordinator.state.topic.replication.factor", "1");
+        set_default(config, "share.coordinator.state.topic.min.isr", "1");
         set_default(config, "transaction.state.log.min.isr", "1");
         set_default(config, "share.coordinator.state.topic.replication.factor", "1");
         set_default(config, "share.coordinator.state.topic.min.isr", "1");

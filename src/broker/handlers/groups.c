@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "broker/coordinators.h"
 #include "broker/handlers/handlers.h"
+#include "broker/share_admin.h"
 #include "coordinator/groups.h"
 #include "protocol/delete_groups_request.h"
 #include "protocol/delete_groups_response.h"
@@ -113,6 +114,10 @@ struct delete_name { /* each name once */
     struct map_node node;
     delete_result *result;
     struct delete_name *next; /* of the same partition */
+    struct deletion *deletion;
+    bool has_states;          /* a share group, whose states go first */
+    struct share_forget forget;
+    struct coordinator_visit last;
 };
 struct delete_visit { /* the groups of one partition, whose records come in one batch */
     struct coordinator_visit visit;
@@ -133,6 +138,9 @@ static void decide_delete(struct coordinator_op *op, void *state) {
         result->error_code = group ? group->methods->check_delete(group) : KAFKA_GROUP_ID_NOT_FOUND;
         if (result->error_code)
             continue;
+        name->has_states = share_group_has_states(group);
+        if (name->has_states)
+            continue;
         offsets_add_tombstones(groups->offsets, result->group_id, op);
         group->methods->add_tombstones(group, op);
     }
@@ -143,10 +151,45 @@ static void finish(struct deletion *deletion) {
         request_answer(deletion->request, delete_groups, &deletion->response);
 }
 
+static void delete_last(struct coordinator_op *op, void *state) {
+    struct delete_name *name = container_of(op, struct delete_name, last.op);
+    struct group *group = groups_find(state, name->result->group_id);
+    name->result->error_code = group ? group->methods->check_delete(group) : KAFKA_GROUP_ID_NOT_FOUND;
+    if (!name->result->error_code)
+        group->methods->add_tombstones(group, op);
+}
+
+static void deleted_last(struct coordinator_visit *visit, int16_t error) {
+    struct delete_name *name = container_of(visit, struct delete_name, last);
+    if (error)
+        name->result->error_code = error;
+    finish(name->deletion);
+}
+
+static void states_gone(struct share_forget *forget, int16_t error) {
+    struct delete_name *name = container_of(forget, struct delete_name, forget);
+    if (error) {
+        name->result->error_code = error;
+        finish(name->deletion);
+        return;
+    }
+    struct request *request = name->deletion->request;
+    name->last = (struct coordinator_visit){.request = request, .op = {.decide = delete_last}, .answer = deleted_last};
+    coordinator_visit(&name->last, COORDINATOR_GROUP, forget->group, true);
+}
+
 static void deleted(struct coordinator_visit *base, int16_t error) {
     struct delete_visit *visit = container_of(base, struct delete_visit, visit);
-    for (struct delete_name *name = visit->first; error && name; name = name->next)
-        name->result->error_code = error;
+    for (struct delete_name *name = visit->first; name; name = name->next) {
+        if (error)
+            name->result->error_code = error;
+        if (error || !name->has_states)
+            continue;
+        name->deletion = visit->deletion;
+        name->deletion->pending++;
+        name->forget = (struct share_forget){.visit.request = visit->visit.request, .group = name->result->group_id, .done = states_gone};
+        share_forget_group(&name->forget);
+    }
     finish(visit->deletion);
 }
 

@@ -22,6 +22,10 @@ request_handler handle_streams_group_heartbeat, handle_streams_group_describe, h
 request_handler handle_consumer_group_heartbeat, handle_consumer_group_describe;
 request_handler handle_get_telemetry_subscriptions, handle_push_telemetry;
 request_handler handle_find_coordinator, handle_list_groups, handle_delete_groups;
+request_handler handle_share_fetch, handle_share_acknowledge, handle_share_group_heartbeat, handle_share_group_describe;
+request_handler handle_describe_share_group_offsets, handle_alter_share_group_offsets, handle_delete_share_group_offsets;
+request_handler handle_initialize_share_group_state, handle_read_share_group_state, handle_write_share_group_state;
+request_handler handle_delete_share_group_state, handle_read_share_group_state_summary;
 request_handler handle_offset_commit, handle_offset_fetch, handle_offset_delete;
 
 /* What a client may do when nothing forbids it: the bits of KIP-430. */

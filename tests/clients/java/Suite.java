@@ -112,6 +112,7 @@ final class Suite {
         DataTests.run();
         AdminTests.run();
         ConfigTests.run();
+        ShareTests.run();
         RestartTests.run();
         ClassicGroupTests.run();
         ConsumerGroupTests.run();
