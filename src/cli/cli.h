@@ -10,6 +10,7 @@ extern const struct command command_topic;
 extern const struct command command_group;
 extern const struct command command_produce;
 extern const struct command command_consume;
+extern const struct command command_txn;
 extern const struct command command_config;
 extern const struct command command_cluster;
 extern const struct command command_bench;

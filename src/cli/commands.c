@@ -21,6 +21,7 @@ const struct command *const cli_commands[] = {
     &command_group,
     &command_produce,
     &command_consume,
+    &command_txn,
     &command_config,
     &command_cluster,
     &command_bench,
