@@ -150,6 +150,7 @@ struct log_slot {
 };
 
 struct journal;
+struct journal_making;
 
 /* Files with a name that says they go, and a timer. When the store ends first, the next start finds them by their names. */
 struct log_removal {
@@ -168,6 +169,7 @@ struct log_store {
     struct {
         enum err state;
         struct journal *journal;
+        struct journal_making *making; /* store.c: one is made, after a start on a full disk */
     } dirs[LOG_DIRS_MAX];
     struct log_slot *slots;
     int slot_count, *free_slots, free_slot_count;
@@ -181,6 +183,8 @@ struct log_store {
     int compacted_count;
     struct list removals;          /* struct log_removal */
     int behind_writes;             /* in flight */
+    uint64_t journal_retry_ns;     /* when to try again to make those that a full disk had no room for */
+    struct store_stop *stopping;   /* store.c */
     struct turn_hook flush_hook, progress_hook;
     struct timer upkeep_timer;
     struct compressor *compressor;
@@ -239,7 +243,10 @@ void flush_failed(struct log_store *store, int dir, enum err err, const char *wh
 void flush_progress(struct log *log);        /* on_progress() at the end of the turn */
 
 /* ---- journal.c ---- */
-enum err journal_create(struct log_store *store, int dir, struct journal **ret_journal) MUST_USE;
+struct journal *journal_create(struct log_store *store, int dir);
+/* Room for it, and as much again, so that it does not take what segments wait for. Blocking, as is the next. */
+bool journal_has_room(struct journal *journal);
+enum err journal_make_file(struct journal *journal) MUST_USE; /* on any thread, before anything else of it */
 /* Takes the log's pending bytes into the group that is filling; false: no room, stays pending. */
 bool journal_add(struct journal *journal, struct log *log);
 void journal_submit(struct journal *journal);   /* sends the filling group when none is in flight */

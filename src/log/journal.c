@@ -124,7 +124,7 @@ static void zero_done(struct shard *shard, struct work *work) {
     journal_check_idle(journal);
 }
 
-enum err journal_create(struct log_store *store, int dir, struct journal **ret_journal) {
+struct journal *journal_create(struct log_store *store, int dir) {
     struct journal *journal = mem_new(struct journal);
     journal->store = store;
     journal->dir = dir;
@@ -136,6 +136,19 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
                                shard_index(store->shard), (unsigned long long)random);
     journal->ring_size = align_up(store->options.journal_bytes ? store->options.journal_bytes : RING_DEFAULT);
     journal->zero_work = (struct work){.lane = journal, .run = zero_run, .done = zero_done};
+    return journal;
+}
+
+bool journal_has_room(struct journal *journal) {
+    struct log_store *store = journal->store;
+    int64_t total, usable;
+    return !fs_space(store->fs, log_inventory_dir(store->options.inventory, journal->dir)->path, &total, &usable) &&
+           usable >= 2 * journal->ring_size;
+}
+
+enum err journal_make_file(struct journal *journal) {
+    struct log_store *store = journal->store;
+    const char *dir_path = log_inventory_dir(store->options.inventory, journal->dir)->path;
     enum err err = fs_open(store->fs, journal->path, FILE_READ | FILE_WRITE | FILE_CREATE | FILE_EXCLUSIVE | FILE_DIRECT,
                            &journal->file);
     if (!err) {
@@ -146,16 +159,10 @@ enum err journal_create(struct log_store *store, int dir, struct journal **ret_j
     if (!err && file_reserve(journal->file, 0, journal->ring_size))
         trace_warn("log", "no room for a whole journal", TRACE_STR("file", journal->path), TRACE_INT("bytes", journal->ring_size));
     if (!err)
-        err = fs_sync_dir(store->fs, log_inventory_dir(store->options.inventory, dir)->path);
-    if (err) {
-        trace_error("log", "cannot make journal", TRACE_STR("file", journal->path), TRACE_ERR(err));
-        if (journal->file)
-            (void)!fs_unlink(store->fs, journal->path);
-        journal_destroy(journal);
-        return err;
-    }
-    *ret_journal = journal;
-    return ERR_OK;
+        err = fs_sync_dir(store->fs, dir_path);
+    if (err && journal->file)
+        (void)!fs_unlink(store->fs, journal->path);
+    return err;
 }
 
 static void group_free(struct group *group) {

@@ -8,7 +8,70 @@ enum {
     BEHIND_AGE_MS = 10000, /* what only the journal has for so long is written behind, */
     AGED_WRITES_MAX = 2,   /* so many logs at a time: nobody waits for it, but answers wait for the device */
     TAIL_BYTES_DEFAULT = 256 << 20,
+    JOURNAL_RETRY_S = 5,   /* after a start on a disk without room for one */
 };
+
+struct store_stop {
+    struct work work;
+    struct log_store *store;
+    int waiting;
+    enum err err;
+    void (*done)(struct log_store *store, void *arg);
+    void *arg;
+};
+static void journal_idle(void *arg);
+
+/* ---- a journal for a directory that had no room for one ------------------------------------------------------------------ */
+
+struct journal_making {
+    struct work work;
+    struct log_store *store;
+    struct journal *journal;
+    int dir;
+    enum err err;
+};
+
+static void making_run(struct work *work) {
+    struct journal_making *making = container_of(work, struct journal_making, work);
+    making->err = journal_has_room(making->journal) ? journal_make_file(making->journal) : ERR_NO_SPACE;
+}
+
+static void making_done(struct shard *shard, struct work *work) {
+    struct journal_making *making = container_of(work, struct journal_making, work);
+    struct log_store *store = making->store;
+    int dir = making->dir;
+    store->dirs[dir].making = NULL;
+    if (making->err) {
+        journal_destroy(making->journal);
+        store->journal_retry_ns = shard_now_ns(shard) + JOURNAL_RETRY_S * NS_PER_S;
+    } else { /* what is appended from now on may go there; what is on its way to a segment is waited for */
+        store->dirs[dir].journal = making->journal;
+        trace_info("log", "room for a journal", TRACE_STR("dir", log_inventory_dir(store->options.inventory, dir)->path));
+    }
+    if (store->stopping && store->dirs[dir].journal)
+        journal_stop(store->dirs[dir].journal, journal_idle, store->stopping);
+    else if (store->stopping)
+        journal_idle(store->stopping);
+    mem_free(making);
+}
+
+static void make_journals(struct log_store *store) {
+    if (store->stopping || shard_now_ns(store->shard) < store->journal_retry_ns)
+        return;
+    for (int dir = 0; dir < store->dir_count; dir++) {
+        if (store->dirs[dir].state || store->dirs[dir].journal || store->dirs[dir].making)
+            continue;
+        struct journal_making *making = mem_new(struct journal_making);
+        making->store = store;
+        making->dir = dir;
+        making->journal = journal_create(store, dir);
+        making->work = (struct work){.run = making_run, .done = making_done};
+        store->dirs[dir].making = making;
+        shard_offload(store->shard, &making->work);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------------------------- */
 
 static void progress_hook_run(struct turn_hook *hook) {
     struct log_store *store = container_of(hook, struct log_store, progress_hook);
@@ -49,6 +112,7 @@ static void upkeep(struct shard *shard, struct timer *timer) {
             flush_behind(log);
     }
     tail_evict(store);
+    make_journals(store);
     timer_start(shard, timer, UPKEEP_MS * NS_PER_MS);
 }
 
@@ -78,12 +142,18 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
             store->dirs[dir].state = ERR_OFFLINE;
             continue;
         }
-        enum err failed = journal_create(store, dir, &store->dirs[dir].journal);
+        struct journal *journal = journal_create(store, dir);
+        enum err failed = journal_make_file(journal);
+        if (failed)
+            journal_destroy(journal);
+        else
+            store->dirs[dir].journal = journal;
         if (failed == ERR_NO_SPACE) { /* reads go on, and retention may make room */
-            trace_warn("log", "no room for a journal: until the next start appends are written to the segments at once",
+            trace_warn("log", "no room for a journal: until there is some appends are written to the segments at once",
                        TRACE_STR("dir", log_inventory_dir(options->inventory, dir)->path));
             usable++;
         } else if (failed) {
+            trace_error("log", "cannot make journal", TRACE_STR("dir", log_inventory_dir(options->inventory, dir)->path), TRACE_ERR(failed));
             err = failed;
             store->dirs[dir].state = ERR_OFFLINE;
         } else {
@@ -164,15 +234,6 @@ void log_store_fail_dir(struct log_store *store, int dir) {
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------------- */
 
-struct store_stop {
-    struct work work;
-    struct log_store *store;
-    int waiting;
-    enum err err;
-    void (*done)(struct log_store *store, void *arg);
-    void *arg;
-};
-
 static void stop_run(struct work *work) {
     struct store_stop *stop = container_of(work, struct store_stop, work);
     for (int dir = 0; dir < stop->store->dir_count; dir++)
@@ -209,8 +270,11 @@ void log_store_stop(struct log_store *store, void (*done)(struct log_store *stor
     stop->done = done;
     stop->arg = arg;
     stop->waiting = 1;
+    store->stopping = stop;
     for (int dir = 0; dir < store->dir_count; dir++)
-        if (store->dirs[dir].journal) {
+        if (store->dirs[dir].making) { /* making_done() goes on */
+            stop->waiting++;
+        } else if (store->dirs[dir].journal) {
             stop->waiting++;
             journal_stop(store->dirs[dir].journal, journal_idle, stop);
         }

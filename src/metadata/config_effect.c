@@ -36,7 +36,7 @@ static const struct rule rules[] = {
     {"share.coordinator.state", NULL},
     {"share.coordinator.write", NULL},
     {"share.", "share groups are not there yet"},
-    {"add.partitions.to.txn.retry.backoff.ms", "requests wait for a transaction to end, and are not repeated"},
+    {"add.partitions.to.txn.retry.backoff", "requests wait for a transaction to end, and are not repeated"},
     {"remote.", "tiered storage is not there yet"},
     {"log.local.", "tiered storage is not there yet"},
     {"replica.", "a single node has no followers"},

@@ -150,6 +150,7 @@ static const struct {
     {"auto.create.topics.enable", "src/broker/handlers/metadata.c"},
     {"broker.id", "src/metadata/config.c"},
     {"broker.rack", "src/controller/registration.c"},
+    {"cordoned.log.dirs", "src/broker/cordon.c"},
     {"connections.max.idle.ms", "src/broker/conn.c"},
     {"controller.listener.names", "src/metadata/config_listeners.c"},
     {"controller.quorum.voters", "src/metadata/config_validate.c"},
