@@ -28,6 +28,8 @@ static const struct rule rules[] = {
     {"group.min.session", NULL},
     {"group.max.size", NULL},
     {"group.coordinator.append", NULL},
+    {"group.coordinator.rebalance", NULL},
+    {"group.consumer.", NULL},
     {"group.coordinator.", "coordinators run on the shards of their partitions, see myelin.shards"},
     {"group.", "group coordination is not there yet"},
     {"share.coordinator.append", NULL},
