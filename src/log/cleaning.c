@@ -16,7 +16,10 @@
 #include "base/mem.h"
 #include "base/trace.h"
 
-enum { COPY_BYTES = 256 << 10 };
+enum {
+    COPY_BYTES = 256 << 10,
+    UNSYNCED_MAX = 16 << 20, /* of a new segment: one large flush at the end would hold up the journal's */
+};
 
 static const char *const log_suffix = ".log";
 static const char *const index_suffixes[] = {".index", ".timeindex", ".txnindex"};
@@ -204,15 +207,19 @@ static enum err flush_out(struct cleaning *cleaning) {
     cleaning->out_pos += (int64_t)cleaning->out.size;
     cleaning->asked->bytes_written += (int64_t)cleaning->out.size;
     cleaning->step_done_bytes += (int64_t)cleaning->out.size;
+    cleaning->unsynced += (int64_t)cleaning->out.size;
     buf_clear(&cleaning->out);
-    return ERR_OK;
+    if (cleaning->unsynced < UNSYNCED_MAX)
+        return ERR_OK;
+    cleaning->unsynced = 0;
+    return file_sync(cleaning->file);
 }
 
 static enum err open_output(struct cleaning *cleaning) {
     char *path = mem_printf("%s/%020lld.log.cleaned", cleaning->path, (long long)cleaning->output->base_offset);
     enum err err = fs_open(cleaning->fs, path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &cleaning->file);
     mem_free(path);
-    cleaning->out_pos = 0;
+    cleaning->out_pos = cleaning->unsynced = 0;
     return err;
 }
 

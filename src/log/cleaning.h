@@ -58,7 +58,7 @@ struct cleaning {
     struct last_record *producers;
     struct file *file;       /* X.log.cleaned */
     struct buf out;          /* not written yet; its first byte goes to out_pos */
-    int64_t out_pos;
+    int64_t out_pos, unsynced;
     bool same;               /* the group is one segment, and so far nothing of it changed: nothing is written */
     bool has_txn_index;
     bool swap_stands;        /* X.*.swap are on the device: what they replace may be gone, and they are all there is */

@@ -200,7 +200,8 @@ static void append_spec(void) {
                                producer ? spec.epoch : -1, producer && !spec.marker ? spec.sequence : -1) == ERR_OK);
     struct log_append_result result;
     struct arena arena = {0};
-    append_err = log_append(f.log, bytes.ptr, bytes.size, spec.marker ? APPEND_COORDINATOR : APPEND_CLIENT, 0, &arena, &result);
+    append_err = spec.marker ? log_append(f.log, bytes.ptr, bytes.size, APPEND_COORDINATOR, 0, &arena, &result)
+                             : log_append_guarded(f.log, bytes.ptr, bytes.size, GUARD_NOT_NEEDED, 0, &arena, &result);
     append_was_duplicate = result.duplicate;
     arena_deinit(&arena);
     buf_deinit(&bytes);
