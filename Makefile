@@ -40,6 +40,11 @@ CFLAGS   := -std=gnu11 $(OPT) $(WARN) -fno-strict-aliasing -fno-common -pthread
 # The few shims over libraries that are C++ (src/coordinator/regex.cc).
 CXXFLAGS := -std=gnu++17 $(OPT) -Wall -Wextra -Werror -fno-strict-aliasing -fno-exceptions -fno-rtti -pthread
 LDFLAGS  := $(OPT) -pthread
+ifneq ($(CC),gcc)
+ifneq ($(SAN),) # clang links it only when it is called as clang++
+LDFLAGS  += -fsanitize-link-c++-runtime
+endif
+endif
 LDLIBS   := -luring -lz -ldeflate -llz4 -lzstd -lsnappy -lrdkafka -lmicrohttpd -ljansson -lssl -lcrypto -lre2 -lstdc++ -lm
 
 # --- generated: protocol messages, error codes, configuration keys -------------------------------------

@@ -180,6 +180,10 @@ static const struct coordinator_kind *const kinds[COORDINATOR_TYPES] = {
     [COORDINATOR_SHARE] = &coordinator_share_kind,
 };
 
+const struct coordinator_kind *coordinator_kind_of(enum coordinator_type type) {
+    return kinds[type];
+}
+
 struct coordinator *coordinator_create(struct coordinator_host *host, enum coordinator_type type, struct partition *partition) {
     if (!kinds[type])
         return NULL;

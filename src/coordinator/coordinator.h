@@ -58,6 +58,8 @@ struct coordinator_kind {
 };
 extern const struct coordinator_kind coordinator_group_kind, coordinator_transaction_kind, coordinator_share_kind;
 
+const struct coordinator_kind *coordinator_kind_of(enum coordinator_type type); /* NULL: not there */
+
 /* What a shard's coordinators are given by the broker, and do not know themselves. */
 struct coordinator_host {
     struct shard *shard;

@@ -7,6 +7,7 @@
 #include "base/crc32c.h"
 #include "log/internal.h"
 #include "protocol/api.h"
+#include "protocol/record_table.h"
 #include "raft/snapshot.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/message_values.h"
@@ -252,6 +253,54 @@ static void journal_seeds(void) {
     journal_ring(JOURNAL_LARGE_ENTRIES);
 }
 
+/* ---- coordinators' records ---------------------------------------------------------------------------------------------- */
+
+static const struct message_type *type_named(const char *name) {
+    for (int i = 0; i < message_type_count; i++)
+        if (strcmp(message_types[i].name, name) == 0)
+            return &message_types[i];
+    return NULL;
+}
+
+static bool add_record(struct buf *buf, const struct record_type *record, int version, uint32_t seed) {
+    const struct message_type *type = type_named(record->name);
+    struct buf bytes = {0};
+    store_be16(buf_extend(&bytes, 2), (uint16_t)(record->is_key ? record->type : version));
+    bool good = type && encode_value(type, version, seed, &bytes) && bytes.size < 1000;
+    if (good)
+        add_piece(buf, buf_slice(&bytes));
+    buf_deinit(&bytes);
+    return good;
+}
+
+/* Of each type a value and a tombstone, in every version; and all of them together. */
+static void coordinator_seeds(const char *family, uint8_t choice) {
+    struct buf all = {0};
+    for (int k = 0; k < record_type_count; k++)
+        for (int v = 0; v < record_type_count; v++) {
+            const struct record_type *key = &record_types[k], *value = &record_types[v];
+            if (!key->is_key || value->is_key || key->type != value->type || strcmp(key->family, family) != 0 || strcmp(value->family, family) != 0)
+                continue;
+            for (int version = value->version_min; version <= value->version_max; version++) {
+                struct buf seed = {0};
+                buf_add_byte(&seed, 0); /* no producer */
+                bool good = add_record(&seed, key, 0, 3) && add_record(&seed, value, version, 3);
+                if (good)
+                    buf_add(&all, seed.ptr, seed.size);
+                buf_add_byte(&seed, 1);
+                good = good && add_record(&seed, key, 0, 3) && add_record(&seed, value, version, 4);
+                buf_add_byte(&seed, 0);
+                good = good && add_record(&seed, key, 0, 3);
+                add_piece(&seed, SLICE_EMPTY);
+                if (good)
+                    write_choice("coordinator", choice, buf_slice(&seed));
+                buf_deinit(&seed);
+            }
+        }
+    write_choice("coordinator", choice, buf_slice(&all));
+    buf_deinit(&all);
+}
+
 int main(int argc, char **argv) {
     check(argc == 2, "seeds DIR");
     root = argv[1];
@@ -262,6 +311,9 @@ int main(int argc, char **argv) {
     segment_seeds();
     text_seeds();
     journal_seeds();
+    coordinator_seeds("group_coordinator", 0);
+    coordinator_seeds("transaction_coordinator", 1);
+    coordinator_seeds("share_coordinator", 2);
     write_seed("fails", SLICE_LIT("good"));
     compressor_destroy(compressor);
     printf("%d seeds\n", count);
