@@ -31,6 +31,8 @@ class StreamsApp(Server):
         self.dir, self.port = dir or temp_dir(), port or free_port()
         self.settings = {"bootstrap.servers": broker.bootstrap, "application.id": name, "state.dir": self.dir, "group.protocol": protocol,
                          "processing.guarantee": guarantee, "num.stream.threads": threads, "application.server": f"127.0.0.1:{self.port}", **settings}
+        if protocol == "classic": # its members do not leave when they end
+            self.settings.update({"main.consumer.session.timeout.ms": 6000, "main.consumer.heartbeat.interval.ms": 500})
         self.begin()
 
     def begin(self):
