@@ -20,4 +20,10 @@ RULES = [
     {"where": r"^random_configs: .*ErrorMessage$", "kafka": "because its type is not LIST", "myelin": "because its type is not LIST"},
     # The texts are our own.
     {"where": r"^describe_configs: .*\.Documentation$"},
+    # Kafka 4.4's: how often task offsets are told; static members.
+    {"where": r"^streams_.*\.TaskOffsetIntervalMs$", "kafka": "^0$", "myelin": "^60000$"},
+    # The last member's leave ends the assignment too.
+    {"where": r"^streams_two_members_share: StreamsGroupDescribe v0 empty .*\.AssignmentEpoch$", "kafka": "^4$", "myelin": "^5$"},
+    # An active task that becomes a standby of the same member does so at once.
+    {"where": r"^streams_standbys: .*(StandbyTasks|GroupState)$"},
 ]
