@@ -79,7 +79,7 @@ static void close_run(struct work *work) {
 
 void log_free(struct log *log) {
     struct log_store *store = log->store;
-    check(!log->writing && !log->reads && !log->cleaning, "%s is freed with work under way", log->path);
+    check(!log->writing && !log->reads && !log->cleaning, "%s is freed with work under way: writing %d, reads %d, cleaning %d", log->path, log->writing != NULL, log->reads, log->cleaning != NULL);
     tail_drop(log);
     for (int i = 0; i < log->segment_count; i++) {
         log->segments[i]->removed = true;

@@ -321,7 +321,7 @@ static void flush_log(struct log *log) {
         return;
     }
     if (log->phase == LOG_CLOSING) { /* all goes to the segments */
-        if (log->writing || log->renaming)
+        if (log->writing || log->renaming || log->finishing)
             return;
         mark_submitted(log);
         if (log->write_block)

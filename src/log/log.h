@@ -218,6 +218,7 @@ struct log_read {
     struct log_held held;
     struct segment *segment;
     int64_t pos, limit_pos;
+    int64_t searched_base, searched_to; /* what the file has of a segment was searched in vain */
 };
 /* True: answered now. False: done() runs later; the log stays until then (log_close() waits for it). */
 bool log_read(struct log_read *read);

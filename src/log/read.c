@@ -19,9 +19,12 @@ static enum err header_at(const struct log *log, const struct segment *segment, 
 }
 
 /* Position of the first batch in [0, end) whose last offset is >= offset; end when there is none. */
-static enum err locate(const struct log *log, const struct segment *segment, int64_t offset, int64_t end, int64_t *ret_pos,
-                       int64_t *ret_size) {
+static enum err locate(const struct log_read *read, int64_t offset, int64_t end, int64_t *ret_pos, int64_t *ret_size) {
+    const struct log *log = read->log;
+    const struct segment *segment = read->segment;
     int64_t pos = segment_index_find(segment, offset - 1);
+    if (read->searched_base == segment->base_offset && pos < read->searched_to)
+        pos = read->searched_to;
     uint8_t header[BATCH_HEADER_SIZE];
     *ret_size = 0;
     while (pos < end) {
@@ -159,12 +162,12 @@ static enum err read_now(struct log_read *read) {
     enum err err = ERR_OK;
     if (read->bound < log->durable_end && read->bound <= (segment == log_last_segment(log) ? log->end : INT64_MAX)) {
         int64_t bound_pos;
-        err = locate(log, segment, read->bound, end, &bound_pos, &unused);
+        err = locate(read, read->bound, end, &bound_pos, &unused);
         if (err)
             return err;
         end = bound_pos;
     }
-    err = locate(log, segment, read->offset, end, &pos, &batch);
+    err = locate(read, read->offset, end, &pos, &batch);
     if (err)
         return err;
     read->first_batch_size = pos < end ? batch : 0;
@@ -318,11 +321,16 @@ static void slow_run(struct work *work) {
 
 static bool read_from(struct log_read *read, int at);
 
-/* The rest of the segment is a gap, as compaction leaves them: on to the next. True: nothing more is to be done. */
-static bool read_next_segment(struct log_read *read, int64_t base_offset) {
+/* The file has nothing of what is read. On in the tail, where the file did not have all; else the rest of the segment is a
+ * gap, as compaction leaves them: on to the next. True: nothing more is to be done. */
+static bool read_on(struct log_read *read, int64_t base_offset, bool in_tail) {
     const struct log *log = read->log;
+    if (read->offset < log->start) {
+        read->err = ERR_OFFSET_OUT_OF_RANGE;
+        return true;
+    }
     int at = log_find_segment(log, base_offset);
-    while (at < log->segment_count && log->segments[at]->base_offset <= base_offset)
+    while (at < log->segment_count && (in_tail ? log->segments[at]->base_offset < base_offset : log->segments[at]->base_offset <= base_offset))
         at++;
     if (log->state == ERR_OFFLINE || at == log->segment_count || log->segments[at]->base_offset >= read->bound)
         return true;
@@ -362,15 +370,21 @@ static void slow_done(struct shard *shard, struct work *work) {
     } else {
         mem_free(slow->memory);
     }
+    int64_t base_offset = segment->base_offset;
+    bool nothing = !read->err && !read->first_batch_size, in_tail = slow->goes_on;
+    if (nothing && in_tail) {
+        read->searched_base = base_offset;
+        read->searched_to = slow->end;
+    }
+    bool on = nothing && (in_tail || segment != log->durable_segment);
     mem_free(slow->path);
     mem_free(slow->dir_path);
     mem_free(slow);
-    bool gap = !read->err && !read->first_batch_size && segment != log->durable_segment;
-    int64_t base_offset = segment->base_offset;
     segment->file_works--;
     segment_unpin(segment);
+    bool done = !on || read_on(read, base_offset, in_tail); /* while the log may not close yet */
     log_work_done(log);
-    if (!gap || read_next_segment(read, base_offset))
+    if (done)
         read->done(read);
 }
 
@@ -434,6 +448,7 @@ bool log_read(struct log_read *read) {
     read->first_batch_size = 0;
     read->upper_offset = log->end;
     read->memory = NULL;
+    read->searched_base = -1;
     if (log->state == ERR_OFFLINE) {
         read->err = ERR_OFFLINE;
         return true;
