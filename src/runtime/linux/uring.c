@@ -8,6 +8,7 @@
 enum tag { TAG_IGNORE, TAG_FILE, TAG_RECV, TAG_WRITE, TAG_WATCH };
 #define TAG_MASK 7ull
 #define RING_SIZE 1024
+#define SUBMIT_TRIES 100000 /* some seconds: memory for requests may be short for a while */
 
 struct uring {
     struct io_uring ring;
@@ -20,10 +21,14 @@ static struct io_uring *ring_of(struct shard *shard) {
 static struct io_uring_sqe *get_sqe(struct shard *shard) {
     struct io_uring *ring = ring_of(shard);
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
-    while (!sqe) { /* the submission queue is full: hand it over early */
-        io_uring_submit(ring);
+    int result = 0;
+    for (int i = 0; !sqe && i < SUBMIT_TRIES; i++) { /* the submission queue is full: hand it over early */
+        result = io_uring_submit(ring);
+        if (result < 0) /* completions that do not fit hold it up: they are taken into the ring's memory */
+            io_uring_get_events(ring);
         sqe = io_uring_get_sqe(ring);
     }
+    check(sqe, "the kernel takes no more from a full submission queue: errno %d", -result);
     return sqe;
 }
 
