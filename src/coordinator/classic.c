@@ -51,7 +51,7 @@ void classic_timer_init(struct classic_timer *timer, struct groups *groups, void
 
 void classic_timer_start(struct classic_timer *timer, int64_t delay_ms) {
     list_remove(&timer->due);
-    timer_start(timer->groups->coordinator->host->shard, &timer->timer, (uint64_t)delay_ms * NS_PER_MS);
+    timer_start(timer->groups->coordinator->host->shard, &timer->timer, delay_ms > 0 ? (uint64_t)delay_ms * NS_PER_MS : 0);
 }
 
 void classic_timer_stop(struct classic_timer *timer) {
@@ -60,6 +60,8 @@ void classic_timer_stop(struct classic_timer *timer) {
 }
 
 void classic_session_extend(struct classic_session *session, int64_t timeout_ms) {
+    if (timeout_ms < 0)
+        timeout_ms = 0; /* of a record that says so */
     session->deadline_ns = coordinator_now_ns(session->timer.groups->coordinator) + (uint64_t)timeout_ms * NS_PER_MS;
     if (timer_is_running(&session->timer.timer) && session->armed_ns <= session->deadline_ns)
         return; /* it will find out */

@@ -232,7 +232,7 @@ static void assign_classic(struct classic_group *classic, struct coordinator_op 
     classic_member_assign(member, write_assignment(op, target, classic_member_metadata(member, protocol)));
 }
 
-void consumer_downgrade(struct consumer_group *group, struct coordinator_op *op, struct consumer_member *const *leaving, int count,
+bool consumer_downgrade(struct consumer_group *group, struct coordinator_op *op, struct consumer_member *const *leaving, int count,
                         const struct consumer_step *joining, bool rebalance) {
     enum { BATCH_SAFE = 512 << 10 };
     struct classic_group *classic = classic_group_create_detached(group->group.groups);
@@ -242,6 +242,10 @@ void consumer_downgrade(struct consumer_group *group, struct coordinator_op *op,
     if (joining)
         add_classic(classic, joining->member_id, &joining->is, op->arena);
     struct slice protocol = classic_vote(classic);
+    if (!protocol.ptr) { /* of records that should not be */
+        classic->group.methods->free(&classic->group);
+        return false;
+    }
     consumer_each_member(member, group)
         if (joining && member == joining->replaced)
             assign_classic(classic, op, joining->member_id, member, protocol);
@@ -256,9 +260,17 @@ void consumer_downgrade(struct consumer_group *group, struct coordinator_op *op,
     op->divisible = op->size > BATCH_SAFE; /* a crash in between costs a rebalance */
     if (rebalance)
         classic_rebalance(classic, op, "the last member of the consumer protocol has gone");
+    return true;
 }
 
 /* ---- JoinGroup ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool offers(const struct consumer_member *member, struct slice protocol) {
+    for (int i = 0; i < member->subscription->protocol_count; i++)
+        if (slice_eq(member->subscription->protocols[i].name, protocol))
+            return true;
+    return false;
+}
 
 /* One protocol at least that all classic members have. */
 static bool are_supported(const struct consumer_group *group, const struct join_group_request *request) {
@@ -267,8 +279,7 @@ static bool are_supported(const struct consumer_group *group, const struct join_
     for (int i = 0; i < request->protocols_count; i++) {
         int members = 0;
         consumer_each_member(member, group)
-            for (int k = 0; k < member->subscription->protocol_count; k++)
-                members += slice_eq(member->subscription->protocols[k].name, request->protocols[i].name);
+            members += offers(member, request->protocols[i].name);
         if (members == group->classic_count)
             return true;
     }
@@ -374,8 +385,8 @@ static bool join_group(struct consumer_step *step, struct classic_join *join) {
     }
     if (!step->replaced)
         step->replaced = holder; /* the same id, now of the other protocol */
-    consumer_downgrade(step->group, step->op, NULL, 0, step, rebalance);
-    return true;
+    return consumer_downgrade(step->group, step->op, NULL, 0, step, rebalance) ||
+           consumer_refuse(step, KAFKA_GROUP_ID_NOT_FOUND, "The classic members share no protocol.");
 }
 
 void consumer_classic_join(struct group *base, struct classic_join *join) {

@@ -372,10 +372,8 @@ static bool beat(struct consumer_step *step, const struct consumer_group_heartbe
 void consumer_fence(struct consumer_group *group, struct coordinator_op *op, struct consumer_member *const *members, int count) {
     if (!count)
         return;
-    if (consumer_may_downgrade(group, members, count, false)) {
-        consumer_downgrade(group, op, members, count, NULL, true);
+    if (consumer_may_downgrade(group, members, count, false) && consumer_downgrade(group, op, members, count, NULL, true))
         return;
-    }
     struct slice id = group->group.id;
     for (int i = 0; i < count; i++)
         consumer_add_member_tombstones(op, id, members[i]->id);

@@ -240,8 +240,9 @@ bool consumer_step_regex(struct consumer_step *step);
 struct consumer_group *consumer_upgrade(struct consumer_step *step, struct groups *groups, struct group *classic);
 /* The members but these all are classic, and the group may become classic. `replaced`: another comes in its one's place. */
 bool consumer_may_downgrade(const struct consumer_group *group, struct consumer_member *const *leaving, int count, bool replaced);
-/* Does it, with the records; `group` is gone then. `joining` (NULL: nobody) takes the place of its `replaced`. */
-void consumer_downgrade(struct consumer_group *group, struct coordinator_op *op, struct consumer_member *const *leaving, int count,
+/* Does it, with the records; `group` is gone then. `joining` (NULL: nobody) takes the place of its `replaced`. False: it
+ * cannot be, they share no protocol; nothing has changed. */
+bool consumer_downgrade(struct consumer_group *group, struct coordinator_op *op, struct consumer_member *const *leaving, int count,
                         const struct consumer_step *joining, bool rebalance);
 void consumer_classic_join(struct group *group, struct classic_join *join);
 void consumer_classic_sync(struct group *group, struct classic_sync *sync);
