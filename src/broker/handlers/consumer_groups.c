@@ -38,6 +38,17 @@ static const char *text_of(int16_t error) {
     }
 }
 
+/* No string of the protocol is longer; clients' own words may be in it. */
+static void answer_heartbeat(struct request *request, struct consumer_group_heartbeat_response *response) {
+    struct slice *text = &response->error_message;
+    if (text->size > INT16_MAX) {
+        text->size = INT16_MAX;
+        while (text->size && (text->ptr[text->size] & 0xc0) == 0x80)
+            text->size--;
+    }
+    request_answer(request, consumer_group_heartbeat, response);
+}
+
 static void heartbeat_done(struct coordinator_visit *visit, int16_t error) {
     struct heartbeat_visit *heartbeat = container_of(visit, struct heartbeat_visit, visit);
     if (error) {
@@ -45,7 +56,7 @@ static void heartbeat_done(struct coordinator_visit *visit, int16_t error) {
         heartbeat->response.error_code = error;
         heartbeat->response.error_message = slice_str(text_of(error));
     }
-    request_answer(visit->request, consumer_group_heartbeat, &heartbeat->response);
+    answer_heartbeat(visit->request, &heartbeat->response);
 }
 
 void handle_consumer_group_heartbeat(struct request *request) {
@@ -59,7 +70,7 @@ void handle_consumer_group_heartbeat(struct request *request) {
         response->error_code = consumer_check_heartbeat(request->shard->broker->config, &heartbeat->message, request->header.version,
                                                         &request->arena, &response->error_message);
     if (response->error_code) {
-        request_answer(request, consumer_group_heartbeat, response);
+        answer_heartbeat(request, response);
         return;
     }
     heartbeat->client.id = request->header.client_id.ptr ? request->header.client_id : SLICE_EMPTY;
