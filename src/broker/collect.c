@@ -1,13 +1,16 @@
 #include "broker/collect.h"
+#include "broker/coordinators.h"
 #include "broker/cordon.h"
 
 #include <stdio.h>
 #include "base/mem.h"
 #include "broker/fetch_session.h"
+#include "coordinator/transactions.h"
 #include "metadata/features.h"
 
 /* A partition out of the cache costs some 200 ns, so that a turn is longer by less than 100 us. */
 enum { STEPS_PER_TURN = 256, SEGMENTS_PER_STEP = 64, NAMES_PER_TURN = 512 };
+#define LATE_MS 300000 /* after which Kafka counts a transaction as late */
 
 /* ---- the busiest ----------------------------------------------------------------------------------------------------- */
 
@@ -78,6 +81,18 @@ static void note_uncleanable(struct collect_part *part, const struct partition *
     part->uncleanable_bytes[log_dir_index(partition->log)] += dirt.dirty_bytes;
 }
 
+/* Its oldest transaction has been open for longer than any may be: nobody is going to end it. */
+static bool is_late(const struct broker_shard *shard, const struct producers *producers) {
+    for (int i = 0; i < producers->txn_count; i++) {
+        if (producers->txns[i].last_offset >= 0)
+            continue;
+        const struct producer *producer = producers_find(producers, producers->txns[i].producer_id);
+        int64_t limit_ms = broker_config_int(shard->broker->config, "transaction.max.timeout.ms") + LATE_MS;
+        return producer && producer->last_timestamp > 0 && shard_wall_ms(shard->shard) - producer->last_timestamp > limit_ms;
+    }
+    return false;
+}
+
 /* What it cost, in steps. */
 static int visit(struct collect_part *part, const struct partition *partition) {
     struct partition_numbers numbers = {.traffic = partition->traffic.bytes_in + partition->traffic.bytes_out,
@@ -103,6 +118,7 @@ static int visit(struct collect_part *part, const struct partition *partition) {
         if (log_is_uncleanable(log))
             note_uncleanable(part, partition);
         part->producer_ids += (int64_t)log_producers((struct log *)log)->map.count;
+        part->late_transactions += is_late(part->shard, log_producers((struct log *)log));
     }
     keep_if_busy(part, &numbers);
     return 1 + numbers.segments / SEGMENTS_PER_STEP;
@@ -140,6 +156,27 @@ static void note_cluster(struct broker_shard *shard, struct cluster_numbers *clu
     cluster->active = broker->controller && controller_is_active(broker->controller);
 }
 
+static void count_transactions(struct collect_part *part) {
+    const struct broker_shard *shard = part->shard;
+    const struct image_topic *topic = image_find_topic(shard->image, SLICE_LIT("__transaction_state"));
+    for (int32_t p = 0; topic && p < topic->partition_count; p++) {
+        const struct coordinator *coordinator = coordinator_find(part->shard, COORDINATOR_TRANSACTION, p);
+        if (!coordinator || coordinator->phase != COORDINATOR_ACTIVE)
+            continue;
+        const struct transactions *txns = coordinator->state;
+        for (int i = 0; i < TXN_STATES; i++)
+            part->transactional_ids[i] += txns->counts[i];
+        int64_t start_ms = transactions_oldest_start_ms(txns), age_ms = shard_wall_ms(shard->shard) - start_ms;
+        if (start_ms >= 0 && age_ms > part->oldest_transaction_ms)
+            part->oldest_transaction_ms = age_ms;
+        part->transactions_committed += txns->committed;
+        part->transactions_aborted += txns->aborted;
+        part->transactions_timed_out += txns->timed_out;
+    }
+    list_each(node, &shard->marker_writes)
+        part->markers_waiting++;
+}
+
 static void copy_counters(struct collect_part *part) {
     struct broker_shard *shard = part->shard;
     part->metrics = *shard->metrics;
@@ -151,6 +188,7 @@ static void copy_counters(struct collect_part *part) {
     if (shard->store)
         part->log = *log_store_metrics(shard->store);
     part->idle_ns = shard_idle_ns(shard->shard);
+    count_transactions(part);
     part->fetch_sessions = fetch_sessions_count(shard->fetch_sessions);
     part->fetch_session_partitions = fetch_sessions_partitions(shard->fetch_sessions);
     part->fetch_session_evictions = fetch_sessions_evictions(shard->fetch_sessions);

@@ -10,6 +10,7 @@
 #include "broker/cleaner.h"
 #include "broker/metrics.h"
 #include "broker/telemetry.h"
+#include "coordinator/txn.h"
 
 struct topic_numbers {
     struct map_node node;
@@ -51,6 +52,11 @@ struct collect_part {
     struct log_metrics log;
     uint64_t idle_ns;
     int64_t partitions, leaders, offline, producer_ids, segments;
+    int64_t late_transactions; /* partitions with one that should have timed out long ago */
+    int64_t transactional_ids[TXN_STATES]; /* by state; of the coordinators here, as are the next */
+    int64_t oldest_transaction_ms;         /* its age; 0: none is open */
+    uint64_t transactions_committed, transactions_aborted, transactions_timed_out; /* since their coordinators were loaded */
+    int64_t markers_waiting;               /* of partitions that are not ready for them */
     int64_t dir_bytes[LOG_DIRS_MAX];
     int64_t uncleanable[LOG_DIRS_MAX], uncleanable_bytes[LOG_DIRS_MAX];
     int64_t fetch_sessions, fetch_session_partitions;

@@ -34,6 +34,7 @@ static struct txn *insert(struct transactions *txns, struct slice id) {
     txn->at = (struct txn_fields){.producer_id = -1, .previous_id = -1, .next_id = -1, .epoch = -1, .last_epoch = -1, .start_ms = -1};
     list_init(&txn->open);
     list_init(&txn->waiting);
+    txns->counts[txn->at.state]++;
     map_insert(&txns->by_id, &txn->node, hash_slice(id));
     return txn;
 }
@@ -41,6 +42,7 @@ static struct txn *insert(struct transactions *txns, struct slice id) {
 void transactions_remove(struct transactions *txns, struct txn *txn) {
     map_remove(&txns->by_id, &txn->node);
     list_remove(&txn->open);
+    txns->counts[txn->at.state]--;
     txn_topics_clear(&txn->topics);
     mem_free((void *)txn->id.ptr);
     mem_free(txn);
@@ -51,7 +53,9 @@ static bool is_open(const struct txn *txn) {
 }
 
 static void apply(struct transactions *txns, struct txn *txn, const struct txn_fields *next) {
+    txns->counts[txn->at.state]--;
     txn->at = *next;
+    txns->counts[txn->at.state]++;
     if (!is_open(txn)) {
         txn_topics_clear(&txn->topics);
         list_remove(&txn->open);
@@ -359,7 +363,6 @@ static void destroy(void *state) {
 
 static void loaded(void *state) {
     struct transactions *txns = state;
-    txns->loaded = true;
     txn_end_loaded(txns);
 }
 

@@ -51,7 +51,7 @@ struct transactions { /* the state of a COORDINATOR_TRANSACTION */
     bool waits_for_id;
     struct list overdue;           /* struct txn_request: all that wait for a transaction's end, the oldest first */
     struct timer wait_timer, abort_timer, expire_timer;
-    bool loaded;
+    int64_t counts[TXN_STATES];    /* of ids, by state */
     uint64_t committed, aborted, timed_out; /* since it was loaded */
 };
 

@@ -97,6 +97,8 @@ static void expose_replicas(struct exposition *e, const struct numbers *numbers)
     expose_gauge(e, "kafka_server_replicamanager_atminisrpartitioncount", "Partitions with as few in-sync replicas as allowed.",
                  (double)leaders);
     expose_gauge(e, "kafka_server_replicamanager_produceridcount", "Producer ids known to the logs.", (double)NUMBERS_SUM(numbers, producer_ids));
+    expose_gauge(e, "kafka_server_replicamanager_partitionswithlatetransactionscount",
+                 "Partitions with a transaction that should have timed out long ago.", (double)NUMBERS_SUM(numbers, late_transactions));
     expose_gauge(e, "kafka_server_fetchsessioncache_numincrementalfetchsessions", "Incremental fetch sessions.",
                  (double)NUMBERS_SUM(numbers, fetch_sessions));
     expose_gauge(e, "kafka_server_fetchsessioncache_numincrementalfetchpartitionscached", "Partitions of incremental fetch sessions.",
@@ -267,7 +269,6 @@ static const struct {
     GAUGE("kafka_server_replicamanager_underreplicatedpartitions")
     GAUGE("kafka_server_replicamanager_underminisrpartitioncount")
     GAUGE("kafka_server_replicamanager_reassigningpartitions")
-    GAUGE("kafka_server_replicamanager_partitionswithlatetransactionscount")
     COUNTER("kafka_server_replicamanager_isrexpands")
     COUNTER("kafka_server_replicamanager_isrshrinks")
     COUNTER("kafka_server_replicamanager_failedisrupdates")

@@ -29,6 +29,27 @@ static void expose_journal(struct exposition *e, const struct numbers *numbers) 
     expose_gauge(e, "myelin_log_segments", "Segments of all logs.", (double)NUMBERS_SUM(numbers, segments));
 }
 
+static void expose_transactions(struct exposition *e, const struct numbers *numbers) {
+    int64_t oldest_ms = 0;
+    for (int i = 0; i < numbers->broker->shard_count; i++)
+        if (numbers->parts[i].oldest_transaction_ms > oldest_ms)
+            oldest_ms = numbers->parts[i].oldest_transaction_ms;
+    expose_gauge(e, "myelin_transactions_oldest_seconds", "Age of the oldest transaction that is open or on its way out; 0: none is.",
+                 (double)oldest_ms / 1000);
+    expose_family(e, "myelin_transactional_ids", "gauge", "Transactional ids whose coordinator is here, by state.");
+    for (int state = 0; state <= TXN_COMPLETE_ABORT; state++) {
+        expose_begin(e);
+        expose_label_str(e, "state", txn_state_name((enum txn_state)state));
+        expose_int(e, NUMBERS_SUM(numbers, transactional_ids[state]));
+    }
+    expose_gauge(e, "myelin_transaction_markers_waiting", "Markers that are not on the device yet.", (double)NUMBERS_SUM(numbers, markers_waiting));
+    expose_counter(e, "myelin_transactions_committed_total", "Transactions committed since their coordinators were loaded.",
+                   (uint64_t)NUMBERS_SUM(numbers, transactions_committed));
+    expose_counter(e, "myelin_transactions_aborted_total", "Transactions aborted, those that took too long included.",
+                   (uint64_t)NUMBERS_SUM(numbers, transactions_aborted));
+    expose_counter(e, "myelin_transactions_timed_out_total", "Transactions that took too long.", (uint64_t)NUMBERS_SUM(numbers, transactions_timed_out));
+}
+
 static void expose_page(struct exposition *e, const struct numbers *numbers) {
     expose_family(e, "myelin_build_info", "gauge", "1.");
     expose_begin(e);
@@ -111,6 +132,7 @@ static void expose_process(struct exposition *e, const struct numbers *numbers) 
 
 void expose_own(struct exposition *e, const struct numbers *numbers) {
     expose_journal(e, numbers);
+    expose_transactions(e, numbers);
     expose_page(e, numbers);
     expose_process(e, numbers);
 }
