@@ -215,8 +215,14 @@ def produce_without_answer(s):
 
 @case
 def produce_internal(s):
+    """The topic is made anew, and no coordinator can read it afterwards."""
+    if s.ask("DeleteTopics", 6, {"Topics": [{"Name": "__consumer_offsets"}], "TimeoutMs": 30000}, quiet=True)["Responses"][0]["ErrorCode"] == 0:
+        s.wait_gone("__consumer_offsets")
     s.ask("CreateTopics", 7, {"Topics": [{"Name": "__consumer_offsets", "NumPartitions": 1, "ReplicationFactor": 1}], "TimeoutMs": 30000}, quiet=True)
     s.wait_leader("__consumer_offsets", 0)
     for version, client in ((11, "x"), (11, "__admin_client"), (11, None), (9, "__admin_client")):
         full(s, version, [("__consumer_offsets", [(0, good())])], f"client {client}", client_id=client)
     s.ask("DeleteRecords", 2, {"Topics": [{"Name": "__consumer_offsets", "Partitions": [{"PartitionIndex": 0, "Offset": 0}]}], "TimeoutMs": 1000})
+
+
+produce_internal.comes_last = True
