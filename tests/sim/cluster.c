@@ -48,7 +48,12 @@ static struct broker_config *make_config(struct world *world) {
     const char *overrides[] = {dirs, listeners, "log.retention.check.interval.ms=2000", "log.initial.task.delay.ms=1000",
                                "log.flush.offset.checkpoint.interval.ms=3000", "log.segment.delete.delay.ms=1000",
                                "metadata.log.max.record.bytes.between.snapshots=4000", "auto.create.topics.enable=false",
-                               "connections.max.idle.ms=600000"};
+                               "connections.max.idle.ms=600000",
+                               "offsets.topic.num.partitions=3", "transaction.state.log.num.partitions=3",
+                               "group.initial.rebalance.delay.ms=300", "group.min.session.timeout.ms=1000",
+                               "group.consumer.min.session.timeout.ms=1000", "group.consumer.session.timeout.ms=6000",
+                               "group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=1000",
+                               "transaction.abort.timed.out.transaction.cleanup.interval.ms=2000"};
     struct broker_config *config;
     struct buf error = {0};
     enum err err = broker_config_load(NULL, overrides, COUNT_OF(overrides), &config, &error);
@@ -360,6 +365,10 @@ static void describe(struct world *world) {
     printf("admin %s\n", admin_is_idle(world->admin) ? "idle" : "waits");
     for (int i = 0; i < world->producer_count; i++)
         producer_describe(world->producers[i]);
+    for (int i = 0; i < world->transactor_count; i++)
+        transactor_describe(world->transactors[i]);
+    for (int i = 0; i < world->member_count; i++)
+        member_describe(world->members[i]);
 }
 
 static void wait_for(struct world *world, bool (*done)(struct world *world), const char *what) {
@@ -378,16 +387,28 @@ static bool all_is_acknowledged(struct world *world) {
     bool idle = admin_is_ready(world->admin) && admin_is_idle(world->admin);
     for (int i = 0; i < world->producer_count; i++)
         idle &= producer_is_idle(world->producers[i]);
+    for (int i = 0; i < world->transactor_count; i++)
+        idle &= transactor_is_idle(world->transactors[i]);
+    for (int i = 0; i < world->member_count; i++)
+        idle &= member_is_idle(world->members[i]);
     return idle;
 }
 
 static bool all_is_read(struct world *world) {
-    return consumer_is_idle(world->consumers[0]);
+    return consumer_is_idle(world->consumers[0]) && txn_reader_is_idle(world->txn_reader);
+}
+
+static void read_all(struct world *world) {
+    consumer_verify(world->consumers[0]);
+    txn_reader_verify(world->txn_reader);
 }
 
 static bool somebody_got_on(struct world *world) {
     for (int i = 0; i < world->producer_count; i++)
         if (producer_acknowledged(world->producers[i]) == 0)
+            return false;
+    for (int i = 0; i < world->transactor_count; i++)
+        if (transactor_committed(world->transactors[i]) == 0)
             return false;
     return admin_is_ready(world->admin);
 }
@@ -402,15 +423,19 @@ static void calm_down(struct world *world) {
     wait_for(world, somebody_got_on, "the first acknowledgement of each producer");
     for (int i = 0; i < world->producer_count; i++)
         producer_finish(world->producers[i]);
+    for (int i = 0; i < world->transactor_count; i++)
+        transactor_finish(world->transactors[i]);
+    for (int i = 0; i < world->member_count; i++)
+        member_finish(world->members[i]);
     admin_finish(world->admin);
     wait_for(world, all_is_acknowledged, "the last acknowledgement");
-    consumer_verify(world->consumers[0]);
+    read_all(world);
     wait_for(world, all_is_read, "the end of the logs");
     stop_node(world, false);
     check(!world->broker);
     if (!start_node(world))
         violation(world, "the node does not start after a clean stop");
-    consumer_verify(world->consumers[0]);
+    read_all(world);
     wait_for(world, all_is_read, "the end of the logs after a clean stop");
     stop_node(world, false);
 }
@@ -430,6 +455,29 @@ static void add_topics(struct world *world) {
         topic->flush_messages = world_chance(world, 5) ? 1 + (int64_t)world_random(world, 20) : 0;
         for (int i = 0; i < topic->partition_count; i++)
             world->partitions[world->partition_count++] = (struct ledger){.world = world, .topic = topic, .index = i};
+    }
+    world->txn_topic = &world->topics[world->topic_count];
+    *world->txn_topic = (struct topic){.name = TXN_TOPIC, .partition_count = TXN_PARTITIONS, .segment_bytes = 200000, .segment_ms = 604800000};
+}
+
+/* Transactions and groups, whose internal topics the broker makes. */
+static void add_users_of_coordinators(struct world *world) {
+    world->transactor_count = (int)world_random(world, TRANSACTORS_MAX + 1);
+    for (int i = 0; i < world->transactor_count; i++)
+        world->transactors[i] = transactor_create(world, i);
+    world->txn_reader = txn_reader_create(world);
+    int groups = (int)world_random(world, GROUPS_MAX + 1);
+    for (int g = 0; g < groups; g++) {
+        struct sim_group *group = &world->groups[g];
+        snprintf(group->name, sizeof group->name, "group-%d", g);
+        group->consumer_protocol = world_chance(world, 2);
+        for (int p = 0; p < TXN_PARTITIONS; p++)
+            group->owners[p].generation = group->committed[p] = -1;
+        int members = 1 + (int)world_random(world, MEMBERS_MAX / GROUPS_MAX);
+        for (int i = 0; i < members; i++) {
+            world->members[world->member_count] = member_create(world, world->member_count, group);
+            world->member_count++;
+        }
     }
 }
 
@@ -462,6 +510,7 @@ struct world *world_create(uint64_t seed, bool verbose) {
     world->consumer_count = 1 + (int)world_random(world, CONSUMERS_MAX);
     for (int i = 0; i < world->consumer_count; i++)
         world->consumers[i] = consumer_create(world);
+    add_users_of_coordinators(world);
     return world;
 }
 

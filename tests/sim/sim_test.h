@@ -1,5 +1,6 @@
 /* What the files of myelin-sim share. A reading order: main.c (seeds, processes), cluster.c (the node, its disk, the faults),
- * model.c (what was promised, and the checks), client.c (a connection), producer.c, consumer.c, admin.c (who uses it).
+ * model.c (what was promised, and the checks), client.c (a connection), producer.c, consumer.c, admin.c, transactor.c,
+ * txn_reader.c, member.c (who uses it).
  *
  * One seed is one process: a broker that crashes there ends only that seed, and what a killed node had allocated goes
  * with the process. */
@@ -68,6 +69,36 @@ struct record_id record_check(struct ledger *partition, int64_t offset, struct s
 bool model_walk_batch(struct ledger *partition, const uint8_t *batch,
                       void (*fn)(void *arg, struct ledger *partition, int64_t offset, struct record_id id), void *arg);
 
+/* What becomes of the transactions of one transactor. */
+#define TXN_TOPIC "txn"
+enum { TXN_PARTITIONS = 4, TXNS_MAX = 4000, TRANSACTORS_MAX = 3, TRANSACTOR_ID = 1000 }; /* the id of the first, as a producer of records */
+enum txn_outcome { TXN_OPEN, TXN_COMMITTED, TXN_ABORTED, TXN_UNKNOWN };
+struct txn {
+    enum txn_outcome outcome;
+    bool with_offset;                /* its number is the offset of its group in partition 0 */
+    bool shown;                      /* to a reader of committed data */
+    uint8_t records[TXN_PARTITIONS]; /* that it writes */
+    uint8_t read[TXN_PARTITIONS];    /* that the last full read found */
+};
+struct txns {
+    struct txn all[TXNS_MAX]; /* from 1 */
+    int count;
+};
+
+/* What a group promised. */
+enum { GROUPS_MAX = 3, MEMBERS_MAX = 9 };
+struct group_owner {
+    int32_t generation;
+    char member[64];
+};
+struct sim_group {
+    char name[24];
+    bool consumer_protocol;
+    int64_t next_offset;                /* commits rise over the whole group */
+    int64_t committed[TXN_PARTITIONS];  /* acknowledged */
+    struct group_owner owners[TXN_PARTITIONS];
+};
+
 /* ---- client.c: a connection that comes back -------------------------------------------------------------------- */
 
 struct client {
@@ -128,6 +159,24 @@ bool admin_is_ready(const struct admin *admin);
 void admin_finish(struct admin *admin);
 bool admin_is_idle(const struct admin *admin);
 
+struct transactor;
+struct transactor *transactor_create(struct world *world, int index);
+void transactor_finish(struct transactor *transactor);
+bool transactor_is_idle(const struct transactor *transactor);
+uint64_t transactor_committed(const struct transactor *transactor);
+void transactor_describe(const struct transactor *transactor);
+
+struct txn_reader;
+struct txn_reader *txn_reader_create(struct world *world);
+void txn_reader_verify(struct txn_reader *reader); /* when all transactors are idle */
+bool txn_reader_is_idle(const struct txn_reader *reader);
+
+struct member;
+struct member *member_create(struct world *world, int index, struct sim_group *group);
+void member_finish(struct member *member); /* commits once more */
+bool member_is_idle(const struct member *member);
+void member_describe(const struct member *member);
+
 /* ---- cluster.c: the whole ----------------------------------------------------------------------------------------- */
 
 struct world {
@@ -140,8 +189,9 @@ struct world {
     struct broker_config *config;
     int dir_count;
     char dirs[256];
-    struct topic topics[TOPICS_MAX];
-    int topic_count;
+    struct topic topics[TOPICS_MAX + 1];
+    int topic_count;      /* without txn_topic, which is behind them */
+    struct topic *txn_topic;
     struct ledger partitions[PARTITIONS_MAX];
     int partition_count;
     struct producer *producers[PRODUCERS_MAX];
@@ -149,6 +199,13 @@ struct world {
     struct consumer *consumers[CONSUMERS_MAX];
     int consumer_count;
     struct admin *admin;
+    struct txns txns[TRANSACTORS_MAX];
+    struct transactor *transactors[TRANSACTORS_MAX];
+    int transactor_count;
+    struct txn_reader *txn_reader;
+    struct sim_group groups[GROUPS_MAX];
+    struct member *members[MEMBERS_MAX];
+    int member_count;
     struct compressor *compressor;
     bool relaxed;         /* answers mean "written": only kill -9, no loss of power */
     bool broken;          /* the disk failed an operation in this life: a directory is offline until the next */
