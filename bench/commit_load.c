@@ -1,0 +1,235 @@
+// commit_load: clients that commit offsets as fast as they are answered, at next to no cost of their own.
+//
+//   commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS
+//
+// Each client has a connection and a group of its own, and commits PARTITIONS offsets of TOPIC a request (OffsetCommit v2,
+// without members). Set SERVER_PID to have the server's CPU seconds printed.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <endian.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { INFLIGHT_MAX = 64, BUCKETS = 1000000, RETRY_US = 100000 };
+
+struct client {
+    int fd, out, head, tail;
+    uint8_t *request;
+    size_t size;
+    int64_t when[INFLIGHT_MAX];
+    uint8_t in[65536];
+    size_t in_size;
+};
+static uint32_t *histogram; // 1 us buckets to 1 s
+static uint64_t count;
+
+static void die(const char *what) {
+    perror(what);
+    exit(1);
+}
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+static double percentile(double p) {
+    uint64_t want = (uint64_t)((double)count * p), sum = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        if ((sum += histogram[i]) > want)
+            return i / 1000.0;
+    return 1000;
+}
+static double cpu_of(const char *pid) {
+    char path[64], line[2048] = "";
+    unsigned long user, system;
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file || !fgets(line, sizeof line, file))
+        die(path);
+    fclose(file);
+    if (sscanf(strrchr(line, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        die(path);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static uint8_t *put(uint8_t *p, uint64_t x, int bytes) {
+    for (int i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(x >> (8 * (bytes - 1 - i)));
+    return p + bytes;
+}
+static uint8_t *put_string(uint8_t *p, const char *s) {
+    p = put(p, strlen(s), 2);
+    memcpy(p, s, strlen(s));
+    return p + strlen(s);
+}
+
+static void make_request(struct client *client, int index, const char *topic, int partitions) {
+    char group[32];
+    snprintf(group, sizeof group, "commit-load-%d", index);
+    client->request = malloc(256 + strlen(topic) + (size_t)partitions * 16);
+    uint8_t *p = client->request + 4;
+    p = put(p, 8, 2);   // OffsetCommit
+    p = put(p, 2, 2);
+    p = put(p, 0, 4);
+    p = put_string(p, "commit_load");
+    p = put_string(p, group);
+    p = put(p, UINT32_MAX, 4); // generation -1
+    p = put_string(p, "");
+    p = put(p, UINT64_MAX, 8); // retention -1
+    p = put(p, 1, 4);
+    p = put_string(p, topic);
+    p = put(p, (uint64_t)partitions, 4);
+    for (int i = 0; i < partitions; i++) {
+        p = put(p, (uint64_t)i, 4);
+        p = put(p, (uint64_t)index, 8);
+        p = put_string(p, "");
+    }
+    client->size = (size_t)(p - client->request);
+    put(client->request, client->size - 4, 4);
+}
+
+static void send_one(struct client *client) {
+    client->when[client->tail++ % INFLIGHT_MAX] = now_ns();
+    client->out++;
+    for (size_t sent = 0; sent < client->size;) {
+        ssize_t n = send(client->fd, client->request + sent, client->size - sent, MSG_NOSIGNAL);
+        if (n <= 0)
+            die("send");
+        sent += (size_t)n;
+    }
+}
+
+static uint32_t get32(const uint8_t *p) {
+    uint32_t x;
+    memcpy(&x, p, 4);
+    return be32toh(x);
+}
+
+// The answers that came; the error code of the last one's first partition in *ret_error.
+static int receive(struct client *client, int16_t *ret_error) {
+    ssize_t n = recv(client->fd, client->in + client->in_size, sizeof client->in - client->in_size, 0);
+    if (n <= 0)
+        die("receive");
+    client->in_size += (size_t)n;
+    int answers = 0;
+    size_t at = 0;
+    while (client->in_size - at >= 4 && client->in_size - at >= 4 + get32(client->in + at)) {
+        const uint8_t *p = client->in + at + 4 + 4 + 4; // correlation, topics
+        p += 2 + (p[0] << 8 | p[1]) + 4 + 4;            // name, partitions, index
+        *ret_error = (int16_t)(p[0] << 8 | p[1]);
+        at += 4 + get32(client->in + at);
+        int64_t us = (now_ns() - client->when[client->head++ % INFLIGHT_MAX]) / 1000;
+        histogram[us < BUCKETS ? us : BUCKETS - 1]++;
+        count++;
+        client->out--;
+        answers++;
+    }
+    memmove(client->in, client->in + at, client->in_size - at);
+    client->in_size -= at;
+    return answers;
+}
+
+// The group's coordinator may have to be made first.
+static void prime(struct client *client) {
+    for (int tries = 0; tries < 600; tries++) {
+        int16_t error = 0;
+        send_one(client);
+        while (!receive(client, &error)) {
+        }
+        if (!error)
+            return;
+        if (error < 14 || error > 16) {
+            fprintf(stderr, "error code %d\n", error);
+            exit(1);
+        }
+        usleep(RETRY_US);
+    }
+    fprintf(stderr, "no coordinator\n");
+    exit(1);
+}
+
+// A client that commits creates the topic of the coordinators nowhere; FindCoordinator does.
+static void find_coordinator(struct client *client) {
+    uint8_t frame[128], *p = frame + 4;
+    p = put(p, 10, 2);
+    p = put(p, 0, 2);
+    p = put(p, 0, 4);
+    p = put_string(p, "commit_load");
+    p = put_string(p, "commit-load-0");
+    put(frame, (uint64_t)(p - frame - 4), 4);
+    if (send(client->fd, frame, (size_t)(p - frame), MSG_NOSIGNAL) != p - frame || recv(client->fd, frame, sizeof frame, 0) <= 0)
+        die("FindCoordinator");
+}
+
+int main(int argc, char **argv) {
+    if (argc != 8) {
+        fprintf(stderr, "usage: commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS\n");
+        return 2;
+    }
+    int clients = atoi(argv[4]), inflight = atoi(argv[5]), partitions = atoi(argv[6]), one = 1;
+    if (clients < 1 || inflight < 1 || inflight > INFLIGHT_MAX || partitions < 1 || partitions > 1000)
+        return 2;
+    histogram = calloc(BUCKETS, sizeof *histogram);
+    struct client *all = calloc((size_t)clients, sizeof *all);
+    int poll = epoll_create1(0);
+    for (int i = 0; i < clients; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
+        all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (inet_pton(AF_INET, argv[1], &address.sin_addr) != 1 || connect(all[i].fd, (void *)&address, sizeof address))
+            die("connect");
+        setsockopt(all[i].fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        make_request(&all[i], i, argv[3], partitions);
+        if (i == 0)
+            find_coordinator(&all[0]);
+        prime(&all[i]);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event))
+            die("epoll");
+    }
+    memset(histogram, 0, BUCKETS * sizeof *histogram);
+    count = 0;
+    const char *pid = getenv("SERVER_PID");
+    double cpu = pid ? cpu_of(pid) : 0;
+    int64_t start = now_ns(), end = start + (int64_t)(atof(argv[7]) * 1e9);
+    uint64_t errors = 0;
+    int waiting = clients * inflight;
+    for (int i = 0; i < clients; i++)
+        for (int k = 0; k < inflight; k++)
+            send_one(&all[i]);
+    while (waiting) {
+        struct epoll_event events[64];
+        int n = epoll_wait(poll, events, 64, 20000);
+        if (n <= 0) {
+            fprintf(stderr, "answers missing after 20 s\n");
+            return 1;
+        }
+        for (int i = 0; i < n; i++) {
+            struct client *client = events[i].data.ptr;
+            int16_t error = 0;
+            int answers = receive(client, &error);
+            errors += answers && error;
+            for (; answers; answers--) {
+                if (now_ns() < end)
+                    send_one(client);
+                else
+                    waiting--;
+            }
+        }
+    }
+    double seconds = (double)(now_ns() - start) / 1e9;
+    printf("commits clients=%d inflight=%d partitions=%d: commits_per_s=%.0f errors=%lu p50_ms=%.3f p99_ms=%.3f p999_ms=%.3f", clients, inflight,
+           partitions, (double)count / seconds, (unsigned long)errors, percentile(.5), percentile(.99), percentile(.999));
+    if (pid) {
+        double used = cpu_of(pid) - cpu;
+        printf(" server_cpu_s=%.2f server_cpu_us_per_commit=%.2f", used, used * 1e6 / (double)count);
+    }
+    printf("\n");
+    return errors != 0;
+}
