@@ -1,4 +1,5 @@
 /* A connection to the broker: requests go out in order, answers come back in order, and when it is lost it is made anew. */
+#include "protocol/find_coordinator_request.h"
 #include "tests/sim/sim_test.h"
 
 enum { RETRY_MS = 200, TIMEOUT_S = 40, FRAME_MAX = 64 << 20 };
@@ -146,6 +147,17 @@ int32_t client_end(struct client *client, size_t start, int16_t key, int16_t ver
         timer_start(client->shard, &client->timeout, TIMEOUT_S * NS_PER_S);
     send_more(client);
     return client->next_correlation++;
+}
+
+void client_find_coordinator(struct client *client, int8_t type, const char *key) {
+    struct find_coordinator_request request;
+    struct slice keys = slice_str(key);
+    int32_t unused;
+    find_coordinator_request_init(&request);
+    request.key_type = type;
+    request.coordinator_keys = &keys;
+    request.coordinator_keys_count = 1;
+    client_send(client, API_FIND_COORDINATOR, 4, find_coordinator, &request, &unused);
 }
 
 /* ---- connect ------------------------------------------------------------------------------------------------------- */

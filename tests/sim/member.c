@@ -32,7 +32,7 @@ struct member {
     char others[MEMBERS_IN_GROUP][64]; /* the leader's list */
     int other_count;
     bool given[TXN_PARTITIONS];
-    bool finishing, done;
+    bool finishing, done, lost_coordinator;
     int64_t committing, fetched_floor; /* the value under way; what was acknowledged before a fetch was asked */
     int partition;       /* of the commit or fetch under way */
     uint64_t commits;
@@ -85,6 +85,7 @@ static bool is_expected(int16_t code) {
 static bool accept(struct member *member, const char *what, int16_t code) {
     if (code && !is_expected(code))
         violation(member->world, "%s: %s of %s is answered with error %d", member->group->name, what, member->id, code);
+    member->lost_coordinator = code == KAFKA_NOT_COORDINATOR || code == KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (code == KAFKA_UNKNOWN_MEMBER_ID || code == KAFKA_FENCED_MEMBER_EPOCH)
         forget(member);
     else if (code == KAFKA_REBALANCE_IN_PROGRESS || code == KAFKA_ILLEGAL_GENERATION)
@@ -121,9 +122,9 @@ static void joined(struct member *member, int version, struct decoder *body) {
         snprintf(member->id, sizeof member->id, "%.*s", SLICE_FMT(response.member_id));
     if (!accept(member, "JoinGroup", response.error_code))
         return;
-    if (response.generation_id < member->generation)
+    if (response.generation_id < member->group->synced) /* one that nobody was given anything in may be lost */
         violation(member->world, "%s: generation %d comes after %d", member->group->name, (int)response.generation_id,
-                  (int)member->generation);
+                  (int)member->group->synced);
     member->generation = response.generation_id;
     member->leads = slice_eq(response.leader, response.member_id);
     member->other_count = 0;
@@ -165,6 +166,8 @@ static void synced(struct member *member, int version, struct decoder *body) {
         violation(member->world, "a SyncGroup answer that cannot be read");
     if (!accept(member, "SyncGroup", response.error_code))
         return;
+    if (member->group->synced < member->generation)
+        member->group->synced = member->generation;
     for (size_t p = 0; p < response.assignment.size && p < TXN_PARTITIONS; p++)
         if (response.assignment.ptr[p])
             take_partition(member, (int)p);
@@ -354,7 +357,9 @@ static void go_on(struct member *member) {
         think(member, 200);
         return;
     }
-    if (member->step == LIVE)
+    if (member->lost_coordinator)
+        client_find_coordinator(&member->client, 0, member->group->name);
+    else if (member->step == LIVE)
         live(member);
     else if (member->group->consumer_protocol)
         consumer_heartbeat(member, 0);
@@ -369,6 +374,7 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
     struct heartbeat_response alive;
     (void)correlation;
     switch (key) {
+    case API_FIND_COORDINATOR: member->lost_coordinator = false; think(member, 100); break;
     case API_JOIN_GROUP: joined(member, version, body); break;
     case API_SYNC_GROUP: synced(member, version, body); break;
     case API_CONSUMER_GROUP_HEARTBEAT: consumer_alive(member, version, body); break;

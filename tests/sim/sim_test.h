@@ -94,6 +94,7 @@ struct group_owner {
 struct sim_group {
     char name[24];
     bool consumer_protocol;
+    int32_t synced;                     /* the last generation that somebody got an assignment of */
     int64_t next_offset;                /* commits rise over the whole group */
     int64_t committed[TXN_PARTITIONS];  /* acknowledged */
     struct group_owner owners[TXN_PARTITIONS];
@@ -135,6 +136,8 @@ bool client_is_ready(const struct client *client); /* connected, and there is ro
     } while (0)
 size_t client_begin(struct client *client, int16_t key, int16_t version, struct encoder *encoder);
 int32_t client_end(struct client *client, size_t start, int16_t key, int16_t version);
+/* Asks for a coordinator (0: of a group, 1: of a transactional id): the first who asks has its topic made. */
+void client_find_coordinator(struct client *client, int8_t type, const char *key);
 void client_reset(struct client *client); /* drops the connection */
 
 /* ---- who uses it ------------------------------------------------------------------------------------------------ */

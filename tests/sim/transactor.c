@@ -31,7 +31,7 @@ struct transactor {
     int32_t sequences[TXN_PARTITIONS];
     uint32_t number;     /* of the transaction that is open; 0: none */
     int partition;       /* that comes next */
-    bool with_offset, commit, end_sent;
+    bool with_offset, commit, end_sent, lost_coordinator;
     uint64_t committed;
     struct timer think;
     uint64_t think_max_ns;
@@ -224,6 +224,10 @@ static void go_on(struct transactor *transactor) {
         think(transactor, 200 * NS_PER_MS);
         return;
     }
+    if (transactor->lost_coordinator) {
+        client_find_coordinator(&transactor->client, transactor->step == OFFSETS ? 0 : 1, transactor->step == OFFSETS ? transactor->group : transactor->id);
+        return;
+    }
     if (transactor->step != INIT && !transactor->number) {
         if (!transactor->finishing)
             begin(transactor);
@@ -265,6 +269,7 @@ static void step_answered(struct transactor *transactor, int16_t code) {
     if (code && !is_expected(code))
         violation(world, "%s: step %d of transaction %u is answered with error %d", transactor->id, transactor->step,
                   transactor->number, code);
+    transactor->lost_coordinator = code == KAFKA_NOT_COORDINATOR || code == KAFKA_COORDINATOR_NOT_AVAILABLE;
     bool again = code == KAFKA_CONCURRENT_TRANSACTIONS || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     if (code && transactor->step != INIT && (!again || world_chance(world, 10)))
         start_over(transactor);
@@ -344,6 +349,7 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
     struct transactor *transactor = container_of(client, struct transactor, client);
     (void)correlation;
     switch (key) {
+    case API_FIND_COORDINATOR: transactor->lost_coordinator = false; think(transactor, 100 * NS_PER_MS); break;
     case API_INIT_PRODUCER_ID: init_answered(transactor, version, body); break;
     case API_ADD_PARTITIONS_TO_TXN: add_answered(transactor, version, body); break;
     case API_PRODUCE: produce_answered(transactor, version, body); break;

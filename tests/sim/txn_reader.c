@@ -93,8 +93,10 @@ static void next_partition(struct txn_reader *reader) {
     reader->partition = (reader->partition + 1) % TXN_PARTITIONS;
     reader->position = 0;
     reader->aborted_count = 0;
-    if (reader->verifying && reader->partition == 0)
+    if (reader->verifying && reader->partition == 0) {
         reader->offsets_left = reader->world->transactor_count;
+        reader->idle = !reader->offsets_left;
+    }
 }
 
 /* The end of what is stable was reached. */
