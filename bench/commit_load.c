@@ -73,7 +73,7 @@ static uint8_t *put_string(uint8_t *p, const char *s) {
 static void make_request(struct client *client, int index, const char *topic, int partitions) {
     char group[32];
     snprintf(group, sizeof group, "commit-load-%d", index);
-    client->request = malloc(256 + strlen(topic) + (size_t)partitions * 16);
+    client->request = malloc((256 + strlen(topic) + (size_t)partitions * 16) * INFLIGHT_MAX);
     uint8_t *p = client->request + 4;
     p = put(p, 8, 2);   // OffsetCommit
     p = put(p, 2, 2);
@@ -93,13 +93,16 @@ static void make_request(struct client *client, int index, const char *topic, in
     }
     client->size = (size_t)(p - client->request);
     put(client->request, client->size - 4, 4);
+    for (size_t i = 1; i < INFLIGHT_MAX; i++) // so that several go out at once
+        memcpy(client->request + i * client->size, client->request, client->size);
 }
 
-static void send_one(struct client *client) {
-    client->when[client->tail++ % INFLIGHT_MAX] = now_ns();
-    client->out++;
-    for (size_t sent = 0; sent < client->size;) {
-        ssize_t n = send(client->fd, client->request + sent, client->size - sent, MSG_NOSIGNAL);
+static void send_some(struct client *client, int requests) {
+    for (int i = 0; i < requests; i++)
+        client->when[client->tail++ % INFLIGHT_MAX] = now_ns();
+    client->out += requests;
+    for (size_t sent = 0, size = client->size * (size_t)requests; sent < size;) {
+        ssize_t n = send(client->fd, client->request + sent, size - sent, MSG_NOSIGNAL);
         if (n <= 0)
             die("send");
         sent += (size_t)n;
@@ -140,7 +143,7 @@ static int receive(struct client *client, int16_t *ret_error) {
 static void prime(struct client *client) {
     for (int tries = 0; tries < 600; tries++) {
         int16_t error = 0;
-        send_one(client);
+        send_some(client, 1);
         while (!receive(client, &error)) {
         }
         if (!error)
@@ -201,8 +204,7 @@ int main(int argc, char **argv) {
     uint64_t errors = 0;
     int waiting = clients * inflight;
     for (int i = 0; i < clients; i++)
-        for (int k = 0; k < inflight; k++)
-            send_one(&all[i]);
+        send_some(&all[i], inflight);
     while (waiting) {
         struct epoll_event events[64];
         int n = epoll_wait(poll, events, 64, 20000);
@@ -215,12 +217,10 @@ int main(int argc, char **argv) {
             int16_t error = 0;
             int answers = receive(client, &error);
             errors += answers && error;
-            for (; answers; answers--) {
-                if (now_ns() < end)
-                    send_one(client);
-                else
-                    waiting--;
-            }
+            if (now_ns() < end)
+                send_some(client, answers);
+            else
+                waiting -= answers;
         }
     }
     double seconds = (double)(now_ns() - start) / 1e9;
