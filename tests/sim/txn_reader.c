@@ -8,7 +8,7 @@
 #include "protocol/offset_fetch_response.h"
 #include "tests/sim/sim_test.h"
 
-enum { ABORTED_MAX = 256, COMMITTED_ONLY = 1 };
+enum { ABORTED_MAX = 256, EMPTY_MAX = 30, COMMITTED_ONLY = 1 };
 
 struct txn_reader {
     struct client client;
@@ -18,7 +18,7 @@ struct txn_reader {
     bool verifying, idle, ignoring;
     int offsets_left;          /* groups whose offsets are still to be asked for, when verifying */
     int64_t aborted[ABORTED_MAX]; /* producers whose open transaction was aborted, where the reader is */
-    int aborted_count;
+    int aborted_count, empty;
     struct timer think;
 };
 
@@ -135,10 +135,12 @@ static void fetched(struct txn_reader *reader, int version, struct decoder *body
     }
     mem_free(used);
     bool moved = next > reader->position;
+    if (moved)
+        reader->empty = 0;
     reader->position = next;
     if (!moved && reader->position >= answer->last_stable_offset)
         at_end(reader, answer);
-    else if (!moved)
+    else if (!moved && ++reader->empty > EMPTY_MAX)
         violation(world, TXN_TOPIC "-%d: nothing is shown at %lld, and the last stable offset is %lld", reader->partition,
                   (long long)reader->position, (long long)answer->last_stable_offset);
     think(reader, reader->verifying ? 1 : 300);
