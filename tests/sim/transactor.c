@@ -225,7 +225,8 @@ static void go_on(struct transactor *transactor) {
         return;
     }
     if (transactor->lost_coordinator) {
-        client_find_coordinator(&transactor->client, transactor->step == OFFSETS ? 0 : 1, transactor->step == OFFSETS ? transactor->group : transactor->id);
+        bool group = transactor->step == ADD_OFFSETS || transactor->step == OFFSETS;
+        client_find_coordinator(&transactor->client, group ? 0 : 1, group ? transactor->group : transactor->id);
         return;
     }
     if (transactor->step != INIT && !transactor->number) {

@@ -15,7 +15,7 @@ struct txn_reader {
     struct world *world;
     int partition;
     int64_t position;
-    bool verifying, idle, ignoring;
+    bool verifying, idle, ignoring, lost_coordinator;
     int offsets_left;          /* groups whose offsets are still to be asked for, when verifying */
     int64_t aborted[ABORTED_MAX]; /* producers whose open transaction was aborted, where the reader is */
     int aborted_count, empty;
@@ -206,6 +206,7 @@ static void offset_answered(struct txn_reader *reader, int version, struct decod
         if (group->error_code != KAFKA_COORDINATOR_LOAD_IN_PROGRESS && group->error_code != KAFKA_NOT_COORDINATOR &&
             group->error_code != KAFKA_COORDINATOR_NOT_AVAILABLE)
             violation(reader->world, "OffsetFetch is answered with error %d", group->error_code);
+        reader->lost_coordinator = group->error_code != KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
         think(reader, 500);
         return;
     }
@@ -251,6 +252,8 @@ static void go_on(struct txn_reader *reader) {
         return;
     if (!admin_is_ready(reader->world->admin))
         think(reader, 200);
+    else if (reader->lost_coordinator)
+        client_find_coordinator(&reader->client, 0, "offsets-0");
     else if (reader->offsets_left)
         ask_offset(reader);
     else
@@ -263,6 +266,9 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
     if (reader->ignoring) {
         reader->ignoring = false;
         think(reader, 1);
+    } else if (key == API_FIND_COORDINATOR) {
+        reader->lost_coordinator = false;
+        think(reader, 100);
     } else if (key == API_FETCH)
         fetched(reader, version, body);
     else
