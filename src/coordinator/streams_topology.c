@@ -252,7 +252,7 @@ static int count_sinks(struct configuring *work, struct counts *known, bool *ret
     for (int i = 0; i < work->count; i++) {
         const streams_subtopology *subtopology = work->subtopologies[i];
         for (int k = 0; k < subtopology->repartition_sink_topics_count; k++) {
-            int32_t count;
+            int32_t count = 0;
             if (counts_find(known, subtopology->repartition_sink_topics[k]))
                 continue;
             if (sink_count(work, known, subtopology, &count)) {
