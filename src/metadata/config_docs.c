@@ -1,6 +1,6 @@
 /* What settings mean, in a sentence each: topics' all, and brokers' through the topic setting that they are a default of. */
 #include "base/mem.h"
-#include "metadata/config.h"
+#include "metadata/config_internal.h"
 
 static const struct {
     const char *name, *text;
@@ -17,6 +17,7 @@ static const struct {
     {"follower.replication.throttled.replicas", "Replicas whose replication is throttled on the follower: partition:broker pairs, or *."},
     {"leader.replication.throttled.replicas", "Replicas whose replication is throttled on the leader: partition:broker pairs, or *."},
     {"index.interval.bytes", "How many bytes of records lie between two entries of the offset index."},
+    {"internal.segment.bytes", "As segment.bytes, without its lower bound; for tests."},
     {"local.retention.bytes", "With tiered storage: how many bytes of a partition stay on local disk."},
     {"local.retention.ms", "With tiered storage: how long records stay on local disk, in milliseconds."},
     {"max.compaction.lag.ms", "How long a record may stay uncompacted, in milliseconds."},
@@ -48,5 +49,5 @@ const char *config_documentation(const char *name) {
         for (int k = 0; topic_config_defs[i].synonyms && topic_config_defs[i].synonyms[k]; k++)
             if (strcmp(topic_config_defs[i].synonyms[k], name) == 0)
                 return config_documentation(topic_config_defs[i].name);
-    return NULL;
+    return config_broker_documentation(name);
 }

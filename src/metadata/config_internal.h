@@ -15,4 +15,7 @@ enum err config_read_listeners(struct broker_config *config, struct buf *error) 
 /* config_validate.c: what Kafka checks across keys when it starts. */
 enum err config_validate(const struct broker_config *config, struct buf *error) MUST_USE;
 
+/* config_broker_docs.c; NULL: none. */
+const char *config_broker_documentation(const char *name);
+
 #endif

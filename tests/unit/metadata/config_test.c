@@ -254,6 +254,19 @@ static bool file_names(const char *path, const char *key) {
     return found;
 }
 
+TEST(settings_have_a_text) {
+    for (int i = 0; i < topic_config_def_count; i++)
+        if (!config_documentation(topic_config_defs[i].name))
+            TEST_FAIL("%s has no text", topic_config_defs[i].name);
+    for (int i = 0; i < broker_config_def_count; i++) {
+        const char *name = broker_config_defs[i].name;
+        bool later = strncmp(name, "sasl.", 5) == 0 || strncmp(name, "ssl.", 4) == 0 || strncmp(name, "remote.", 7) == 0 ||
+                     strncmp(name, "internal.", 9) == 0;
+        if (!later && !config_documentation(name))
+            TEST_FAIL("%s has no text", name);
+    }
+}
+
 TEST(every_key_is_obeyed_or_has_a_reason_not_to_be) {
     for (int i = 0; i < broker_config_def_count; i++) {
         const char *key = broker_config_defs[i].name, *file = file_that_reads(key);
