@@ -35,90 +35,86 @@ def described(directory, *groups):
     return {g["GroupId"]: plain(g) for g in found}
 
 
-def settings(directory):
-    for group in ("plain", "static", "regex", "mixed"):
-        directory.coordinator(group)
-        directory.ask("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 32, "ResourceName": group, "Configs": [
-            {"Name": "consumer.assignment.interval.ms", "ConfigOperation": 0, "Value": "0"}]}]})
-
-
-def set_up(directory):
+class Groups:
     """Four groups: one in the middle of a reconciliation, one with a static member away, one with an expression, one mixed."""
-    settings(directory)
-    t = directory.create("t", 6)
-    a, b = Member(directory, "plain", "a", SubscribedTopicNames=["t"]), Member(directory, "plain", "b", SubscribedTopicNames=["t"])
-    eventually(lambda: a.beat(MemberEpoch=0, **{"RebalanceTimeoutMs": 60000, "TopicPartitions": [], "SubscribedTopicNames": ["t"]}).owned, 60, "the topic is known")
-    b.beat()
-    a.beat()  # is told to give three of them up
-    s, r = Member(directory, "static", "s", SubscribedTopicNames=["t"], InstanceId="i"), Member(directory, "static", "r", SubscribedTopicNames=["t"])
-    s.beat()
-    r.beat()
-    for _ in range(3):
-        s.tell()
-        r.tell()
-    expect_equal(directory.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "static", "MemberId": "s", "InstanceId": "i", "MemberEpoch": -2})["ErrorCode"], 0)
-    x = Member(directory, "regex", "x", SubscribedTopicRegex="t|none")
-    x.beat()
-    eventually(lambda: x.tell().owned, 60, "the expression is resolved")
-    subscription = b"\0\1" + b"\0\0\0\1\0\1t" + b"\xff\xff\xff\xff" + b"\0\0\0\0"
-    join = {"GroupId": "mixed", "SessionTimeoutMs": 30000, "RebalanceTimeoutMs": 60000, "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": subscription}]}
-    joined = directory.ask("JoinGroup", 9, {**join, "GroupInstanceId": "classic", "MemberId": ""})
-    directory.ask("SyncGroup", 5, {"GroupId": "mixed", "GenerationId": joined["GenerationId"], "MemberId": joined["MemberId"], "GroupInstanceId": "classic",
-                                   "ProtocolType": "consumer", "ProtocolName": "range", "Assignments": [{"MemberId": joined["MemberId"], "Assignment": b""}]})
-    m = Member(directory, "mixed", "m", SubscribedTopicNames=["t"])
-    m.beat()
-    classic = {**join, "GroupInstanceId": "classic", "MemberId": joined["MemberId"]}
-    return t, a, b, r, x, m, classic
 
+    def __init__(self, directory, prefix):
+        self.directory, self.prefix = directory, prefix
+        self.names = [f"{prefix}-{name}" for name in ("plain", "static", "regex", "mixed")]
+        plain, static, regex, mixed = self.names
+        for group in self.names:
+            directory.coordinator(group)
+            directory.ask("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 32, "ResourceName": group, "Configs": [
+                {"Name": "consumer.assignment.interval.ms", "ConfigOperation": 0, "Value": "0"}]}]})
+        topic = f"{prefix}-t"
+        self.topic = directory.create(topic, 6)
+        self.a, self.b = (Member(directory, plain, id, SubscribedTopicNames=[topic]) for id in "ab")
+        eventually(lambda: self.a.beat(MemberEpoch=0, RebalanceTimeoutMs=60000, TopicPartitions=[], SubscribedTopicNames=[topic]).owned, 60, "the topic is known")
+        self.b.beat()
+        self.a.beat()  # is told to give three of them up
+        s, self.r = Member(directory, static, "s", SubscribedTopicNames=[topic], InstanceId="i"), Member(directory, static, "r", SubscribedTopicNames=[topic])
+        s.beat()
+        self.r.beat()
+        for _ in range(3):
+            s.tell()
+            self.r.tell()
+        self.away("s")
+        self.x = Member(directory, regex, "x", SubscribedTopicRegex=f"{topic}|none")
+        self.x.beat()
+        eventually(lambda: self.x.tell().owned, 60, "the expression is resolved")
+        subscription = b"\0\1" + b"\0\0\0\1\0" + bytes([len(topic)]) + topic.encode() + b"\xff\xff\xff\xff" + b"\0\0\0\0"
+        self.join = {"GroupId": mixed, "SessionTimeoutMs": 30000, "RebalanceTimeoutMs": 60000, "ProtocolType": "consumer", "GroupInstanceId": "classic",
+                     "Protocols": [{"Name": "range", "Metadata": subscription}]}
+        joined = directory.ask("JoinGroup", 9, {**self.join, "MemberId": ""})
+        self.join["MemberId"] = joined["MemberId"]
+        directory.ask("SyncGroup", 5, {"GroupId": mixed, "GenerationId": joined["GenerationId"], "MemberId": joined["MemberId"], "GroupInstanceId": "classic",
+                                       "ProtocolType": "consumer", "ProtocolName": "range", "Assignments": [{"MemberId": joined["MemberId"], "Assignment": b""}]})
+        self.m = Member(directory, mixed, "m", SubscribedTopicNames=[topic])
+        self.m.beat()
 
-def go_on(directory, t, a, b, r, x, m, classic, before):
-    """As another server has the directory: everything stands as it was, members go on, and what was begun is ended."""
-    for group in before:
-        directory.coordinator(group)
-    expect_equal(described(directory, *before), before, "the groups")
-    a.beat(TopicPartitions=[{"TopicId": id, "Partitions": p} for id, p in a.owned.items()])
-    b.beat()
-    for _ in range(2):
+    def away(self, id):
+        answer = self.directory.ask("ConsumerGroupHeartbeat", 1, {"GroupId": self.names[1], "MemberId": id, "InstanceId": "i", "MemberEpoch": -2})
+        expect_equal(answer["ErrorCode"], 0, "a static member goes for a moment")
+
+    def keep(self):
+        self.before = described(self.directory, *self.names)
+
+    def go_on(self):
+        """As another server has the directory: everything stands as it was, members go on, and what was begun is ended."""
+        for group in self.names:
+            self.directory.coordinator(group)
+        expect_equal(described(self.directory, *self.names), self.before, "the groups")
+        t, a, b, r = self.topic, self.a, self.b, self.r
         a.tell()
-        b.tell()
-    expect_equal((a.epoch, b.epoch, sorted(a.owned.get(t, []) + b.owned.get(t, []))), (a.epoch, a.epoch, list(range(6))), "plain")
-    r.tell()
-    x.tell()
-    back = Member(directory, "static", f"{directory.running.__class__.__name__}", SubscribedTopicNames=["t"], InstanceId="i").beat()
-    expect_equal(sorted(back.owned.get(t, []) + r.owned.get(t, [])), list(range(6)), "static")
-    expect_equal(directory.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "static", "MemberId": back.id, "InstanceId": "i", "MemberEpoch": -2})["ErrorCode"], 0)
-    m.tell()
-    joined = directory.ask("JoinGroup", 9, classic)
-    expect_equal((joined["ErrorCode"], joined["GenerationId"]), (0, m.epoch), "the classic member")
-    m.tell()
+        b.beat()
+        for _ in range(2):
+            a.tell()
+            b.tell()
+        expect_equal((b.epoch, sorted(a.owned.get(t, []) + b.owned.get(t, []))), (a.epoch, list(range(6))), "plain")
+        r.tell()
+        self.x.tell()
+        back = Member(self.directory, self.names[1], type(self.directory.running).__name__, SubscribedTopicNames=[f"{self.prefix}-t"], InstanceId="i").beat()
+        expect_equal(sorted(back.owned.get(t, []) + r.owned.get(t, [])), list(range(6)), "static")
+        self.away(back.id)
+        self.m.tell()
+        joined = self.directory.ask("JoinGroup", 9, self.join)
+        expect_equal((joined["ErrorCode"], joined["GenerationId"]), (0, self.m.epoch), "the classic member")
+        self.m.tell()
+        epochs = {g: found["GroupEpoch"] for g, found in described(self.directory, *self.names).items()}
+        expect_equal(epochs, {g: found["GroupEpoch"] for g, found in self.before.items()}, "group epochs after the move")
 
 
-def epochs(directory, *groups):
-    return {g: found["GroupEpoch"] for g, found in described(directory, *groups).items()}
-
-
-def taken_over(first, second, kill):
+@test
+def consumer_groups_go_from_myelin_to_kafka_and_on_after_a_kill():
     directory = Directory()
-    directory.turn(first)
-    state = set_up(directory)
-    groups = ("plain", "static", "regex", "mixed")
-    before = described(directory, *groups)
-    bumps = epochs(directory, *groups)
-    directory.turn(second, kill=kill)
-    go_on(directory, *state, before)
-    expect_equal(epochs(directory, *groups), bumps, "group epochs after the move")
-    before = described(directory, *groups)
-    directory.turn(first, kill=kill)
-    go_on(directory, *state, before)
-    expect_equal(epochs(directory, *groups), bumps, "group epochs after the move back")
+    directory.turn("myelin")
+    ours = Groups(directory, "ours")
+    ours.keep()
+    directory.turn("kafka")
+    ours.go_on()
+    theirs = Groups(directory, "theirs")
+    ours.keep(), theirs.keep()
+    directory.turn("myelin", kill=True)
+    ours.go_on()
+    theirs.go_on()
     directory.stop()
-
-
-@test
-def consumer_groups_of_kafka_go_on_at_myelin_and_back():
-    taken_over("kafka", "myelin", kill=False)
-
-
-@test
-def consumer_groups_of_myelin_go_on_at_kafka_and_back_after_a_kill():
-    taken_over("myelin", "kafka", kill=True)
