@@ -11,8 +11,6 @@ RULES = [
     {"where": r"^fetch_sessions: Fetch v13 id -?\d+ \[1\]$"},
     # A member that has an epoch and no id: Kafka fails on its own code.
     {"where": r"^consumer_commits: OffsetFetch v9 nobody, an epoch .*ErrorCode$", "kafka": "^-1$", "myelin": "^25$"},
-    # RE2/J tells of a name that comes twice; our RE2 does not know (?<name>) at all.
-    {"where": r"^consumer_bad_requests: .* regex \(\?<n>a\)\(\?<n>b\) .ErrorMessage$"},
     # Kafka fails on its own code where a count in the assignment cannot be; here that is an assignment that cannot be read.
     {"where": r"^consumer_upgrade_refused: .* the assignment cannot be read .Error", "kafka": "^(-1|null)$"},
     # Of several equally bad things one is told, in the order of a hash map.

@@ -160,7 +160,7 @@ def consumer_bad_requests(s):
         for assignor in ("", "sticky", "Uniform", "range "):
             bad(f"assignor {assignor!r}", ServerAssignor=assignor)
             bad(f"leaves with assignor {assignor!r}", ServerAssignor=assignor, MemberEpoch=-1)
-        for regex in ("[", "(", ")", "*", "a**", "\\", "a{2,1}", "a{1001}", "(?P<n", "(?<n>a)(?<n>b)", "[b-a]", "\\8", "(?=a)", "\\pX", "[[:x:]]", "(?i", "+", "x{2}{3}"):
+        for regex in ("[", "(", ")", "*", "a**", "\\", "a{2,1}", "a{1001}", "(?P<n", "(?<n>a)(?<n>b)", "[b-a]", "\\8", "(?=a)", "\\pX", "[[:x:]]", "(?i", "+", "x{2}{3}", "(?P<n>a)(?P<n>b)", "(?<n-m>a)", "(?<>a)", "[(?<n>a)](", "\\Q(?<n>\\E(", "(?P<n", "(?<=a)"):
             bad(f"regex {regex}", SubscribedTopicNames=None, SubscribedTopicRegex=regex)
         describe(s, "bad", note="nothing was made", version=v)
         describe(s, "", "nope", "bad", note="no such", version=v)
