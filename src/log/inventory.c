@@ -138,6 +138,10 @@ static void add_entry(struct inventory_dir *dir, struct uuid topic_id, int32_t p
 /* Those groups that the newest one still names as needed are taken. */
 static enum err take_journal(struct inventory_dir *dir, const char *path, const uint8_t *bytes, size_t size) {
     struct journal_group *groups;
+    if (journal_is_of_later_version(slice_of(bytes, size))) {
+        trace_error("log", "journal of a later version: start that one, and stop it cleanly first", TRACE_STR("file", path));
+        return ERR_UNSUPPORTED;
+    }
     int count = journal_find_groups(slice_of(bytes, size), &groups);
     uint64_t oldest = count ? groups[count - 1].oldest : 0, expected = oldest;
     enum err err = ERR_OK;

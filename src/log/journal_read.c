@@ -66,6 +66,10 @@ static bool has_magic(const uint8_t *p) {
     return memcmp(p, JOURNAL_MAGIC, 8) == 0 || memcmp(p, JOURNAL_MAGIC_1, 8) == 0;
 }
 
+bool journal_is_of_later_version(struct slice bytes) {
+    return bytes.size >= 8 && memcmp(bytes.ptr, JOURNAL_MAGIC, 7) == 0 && bytes.ptr[7] > JOURNAL_MAGIC[7] && bytes.ptr[7] <= '9';
+}
+
 static bool group_at(struct slice bytes, size_t pos, struct journal_group *ret_group, size_t *ret_size) {
     const uint8_t *p = bytes.ptr + pos;
     size_t left = bytes.size - pos;

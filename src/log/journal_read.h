@@ -14,6 +14,8 @@ struct journal_group {
     struct slice entries;    /* borrowed from the file's bytes, as is the next */
     struct slice blocks;     /* behind the head, with the batches of large entries */
 };
+/* It begins with a group of a later version's format: it may hold acknowledged records that cannot be read here. */
+bool journal_is_of_later_version(struct slice bytes);
 /* All valid groups of the bytes, in order of number; mem_free() them. */
 int journal_find_groups(struct slice bytes, struct journal_group **ret_groups);
 

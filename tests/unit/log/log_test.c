@@ -359,6 +359,13 @@ TEST(a_torn_large_entry_makes_its_group_invalid) {
     on(RUNTIME_EPOLL, 1 << 20, torn_large_entry);
 }
 
+TEST(a_journal_of_a_later_version_is_known_as_such) {
+    EXPECT(journal_is_of_later_version(SLICE_LIT("MYELINJ3...")));
+    EXPECT(!journal_is_of_later_version(SLICE_LIT("MYELINJ2...")));
+    EXPECT(!journal_is_of_later_version(SLICE_LIT("MYELINJ1...")));
+    EXPECT(!journal_is_of_later_version(SLICE_LIT("MYELIN")));
+}
+
 /* What a write behind that was cut short leaves: the segment has the first batches of a journal entry. */
 static void give_segment_part_of_its_entry(void) {
     char name[256] = "";
