@@ -39,6 +39,10 @@ struct coordinator *coordinator_find(struct broker_shard *shard, enum coordinato
     return partition >= 0 && partition < coordinators->types[type].count ? coordinators->types[type].by_partition[partition] : NULL;
 }
 
+int32_t coordinator_slots(const struct broker_shard *shard, enum coordinator_type type) {
+    return shard->coordinators->types[type].count;
+}
+
 /* ---- partitions become coordinators ------------------------------------------------------------------------------------ */
 
 static void set(struct coordinators *coordinators, enum coordinator_type type, int32_t partition, struct coordinator *coordinator) {

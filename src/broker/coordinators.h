@@ -38,6 +38,7 @@ struct coordinator_visit_all {
 };
 void coordinator_visit_all(struct coordinator_visit_all *all, enum coordinator_type type);
 /* The coordinator of one partition on this shard; NULL: none. */
+int32_t coordinator_slots(const struct broker_shard *shard, enum coordinator_type type); /* above all its partitions here */
 struct coordinator *coordinator_find(struct broker_shard *shard, enum coordinator_type type, int32_t partition);
 /* Is the topic there? If not, asks the controller to make it with Kafka's settings, and gives COORDINATOR_NOT_AVAILABLE. */
 int16_t coordinator_topic_ready(struct broker_shard *shard, enum coordinator_type type);

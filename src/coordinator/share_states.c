@@ -158,7 +158,7 @@ static struct share_entry *make(struct share_states *states, const struct share_
 
 enum err share_states_replay(struct share_states *states, const struct coordinator_record *record) {
     arena_reset(&states->scratch);
-    struct decoder d = decoder_of(record->key, &states->scratch), value = decoder_of(record->value, &states->scratch);
+    struct decoder d = decoder_of(record->key, &states->scratch), value = decoder_of(record->value.ptr ? record->value : SLICE_EMPTY, &states->scratch);
     int16_t type = decode_int16(&d);
     if (d.err)
         return ERR_CORRUPT;

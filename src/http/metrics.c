@@ -20,6 +20,7 @@ struct scrape {
     int out;
     struct numbers numbers;
     struct collect_names names;
+    struct collect_lags lags;
     uint64_t begun_ns;
 };
 struct scrapes {
@@ -161,6 +162,7 @@ static void scrape_free(struct scrape *scrape) {
     for (int i = 0; i < scrape->scrapes->http->broker->shard_count; i++)
         collect_part_free(&scrape->parts[i]);
     arena_deinit(&scrape->names.arena);
+    collect_lags_free(&scrape->lags);
     mem_free(scrape->names.ids);
     mem_free(scrape->names.names);
     mem_free(scrape->numbers.topics);
@@ -197,6 +199,8 @@ static void render(struct scrape *scrape) {
     expose_kafka(&e, numbers);
     expose_requests(&e, numbers);
     expose_clients(&e, numbers);
+    numbers->lags = &scrape->lags;
+    expose_lags(&e, numbers);
     expose_own(&e, numbers);
     answer_all(scrapes, &e.text);
     keep_base(scrapes, numbers->now);
@@ -205,11 +209,31 @@ static void render(struct scrape *scrape) {
     start_next(scrapes);
 }
 
+/* ---- lags ------------------------------------------------------------------------------------------------------------ */
+
+static void lags_back(struct shard *none, struct message *message) {
+    (void)none;
+    render(container_of(container_of(message, struct collect_lags, message), struct scrape, lags));
+}
+
+static void lags_finished(struct collect_lags *lags) { /* on the last shard */
+    lags->message.deliver = lags_back;
+    side_post(container_of(lags, struct scrape, lags)->scrapes->http->side, &lags->message);
+}
+
+static void ask_lags(struct scrape *scrape) {
+    struct broker *broker = scrape->scrapes->http->broker;
+    scrape->lags.broker = broker;
+    scrape->lags.finished = lags_finished;
+    scrape->lags.lags_max = broker->config->metrics_lags_max;
+    collect_lags_start(&scrape->lags);
+}
+
 /* ---- names ----------------------------------------------------------------------------------------------------------- */
 
 static void names_back(struct shard *none, struct message *message) {
     (void)none;
-    render(container_of(container_of(message, struct collect_names, message), struct scrape, names));
+    ask_lags(container_of(container_of(message, struct collect_names, message), struct scrape, names));
 }
 
 static void names_finished(struct collect_names *names) { /* on shard 0 */

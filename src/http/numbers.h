@@ -4,6 +4,7 @@
 #define HTTP_NUMBERS_H
 
 #include "broker/collect.h"
+#include "broker/lag.h"
 #include "http/exposition.h"
 
 struct shown_topic {
@@ -38,6 +39,7 @@ struct numbers {
     struct shown_partition *partitions;
     int partition_count;
     int64_t topics_with_traffic, partitions_hosted;
+    const struct collect_lags *lags;
     uint64_t http_requests;
     double gather_seconds;      /* how long it took to get them */
 };
@@ -50,10 +52,11 @@ struct numbers {
     })
 
 /* kafka.c: under Kafka's names; requests.c: those of requests and connections; own.c: what Kafka has not, and the process.
- * clients.c: what clients have pushed. */
+ * clients.c: what clients have pushed; lags.c: how far groups are behind. */
 void expose_kafka(struct exposition *e, const struct numbers *numbers);
 void expose_requests(struct exposition *e, const struct numbers *numbers);
 void expose_clients(struct exposition *e, const struct numbers *numbers);
+void expose_lags(struct exposition *e, const struct numbers *numbers);
 void expose_own(struct exposition *e, const struct numbers *numbers);
 /* The six quantiles of Kafka's histograms, each value times `unit`. labels() writes the labels; may be NULL. */
 void expose_quantiles(struct exposition *e, const struct histogram *now, uint64_t total, const struct histogram *before, uint64_t before_total,

@@ -78,6 +78,9 @@ static void set_topics_max(struct broker_config *config, struct slice value) {
 static void set_partitions_max(struct broker_config *config, struct slice value) {
     config->metrics_partitions_max = config_int(value);
 }
+static void set_lags_max(struct broker_config *config, struct slice value) {
+    config->metrics_lags_max = config_int(value);
+}
 static void set_client_series_max(struct broker_config *config, struct slice value) {
     config->metrics_client_series_max = config_int(value);
 }
@@ -88,6 +91,7 @@ static const struct own_def own_defs[] = {
     {{"myelin.log.format", CONFIG_STRING, "text", "[text, json]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_format},
     {{"myelin.log.level", CONFIG_STRING, "info", "[debug, info, warn, error]", CONFIG_IMPORTANCE_MEDIUM, NULL}, set_log_level},
     {{"myelin.metrics.client.series.max", CONFIG_INT, "1000", "[0,...,10000]", CONFIG_IMPORTANCE_LOW, NULL}, set_client_series_max},
+    {{"myelin.metrics.lags.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_lags_max},
     {{"myelin.metrics.partitions.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_partitions_max},
     {{"myelin.metrics.topics.max", CONFIG_INT, "1000", "[0,...,100000]", CONFIG_IMPORTANCE_LOW, NULL}, set_topics_max},
     {{"myelin.runtime", CONFIG_STRING, "auto", "[auto, io_uring, epoll]", CONFIG_IMPORTANCE_LOW, NULL}, set_runtime},

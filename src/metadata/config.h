@@ -44,7 +44,7 @@ struct broker_config {
     const char *http_host; /* "": all addresses */
     int http_port;   /* -1: none */
     bool http_is_set; /* it was asked for: a port that is taken stops the start */
-    int64_t metrics_topics_max, metrics_partitions_max, metrics_client_series_max; /* what /metrics shows one by one */
+    int64_t metrics_topics_max, metrics_partitions_max, metrics_client_series_max, metrics_lags_max; /* what /metrics shows one by one */
     int log_level;   /* enum trace_level */
     bool log_json;
 };

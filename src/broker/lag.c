@@ -1,0 +1,144 @@
+#include "broker/lag.h"
+
+#include "base/mem.h"
+#include "broker/coordinators.h"
+#include "coordinator/offsets.h"
+#include "protocol/batch.h"
+
+enum { LOOKS_PER_TURN = 128 };
+
+static void look(struct shard *shard, struct message *message);
+
+static void visit_next(struct collect_lags *lags) {
+    struct broker *broker = lags->broker;
+    if (++lags->shard == broker->shard_count) {
+        if (lags->second_round) {
+            lags->finished(lags);
+            return;
+        }
+        lags->second_round = true;
+        lags->shard = 0;
+    }
+    lags->next = 0;
+    shard_post(broker->shards[lags->shard].shard, &lags->message);
+}
+
+/* ---- the offsets ------------------------------------------------------------------------------------------------------- */
+
+static void add_topic(struct collect_lags *lags, const struct broker_shard *shard, const struct offset_topic *topic) {
+    const struct image_topic *image = image_find_topic(shard->image, topic->name->name);
+    struct slice group = SLICE_NULL, name = SLICE_NULL;
+    for (int32_t i = 0; i < topic->count && lags->count < lags->lags_max; i++) {
+        if (!group.ptr) {
+            group = arena_slice(&lags->arena, topic->group->id);
+            name = arena_slice(&lags->arena, topic->name->name);
+        }
+        lags->lags[lags->count++] = (struct group_lag){.group = group,
+                                                       .topic = name,
+                                                       .partition = topic->committed[i].partition,
+                                                       .topic_id = image ? image->id : UUID_ZERO,
+                                                       .committed = topic->committed[i].offset,
+                                                       .end = -1,
+                                                       .last_stable = -1,
+                                                       .next_ms = -1};
+    }
+}
+
+static void take_offsets(struct collect_lags *lags, struct broker_shard *shard) {
+    for (int32_t i = 0; i < coordinator_slots(shard, COORDINATOR_GROUP); i++) {
+        const struct coordinator *coordinator = coordinator_find(shard, COORDINATOR_GROUP, i);
+        if (!coordinator || coordinator->phase != COORDINATOR_ACTIVE)
+            continue;
+        const struct groups *groups = coordinator->state;
+        lags->groups += (int64_t)groups->by_id.count;
+        lags->offsets += groups->offsets->count;
+        for (struct list *node = groups->all.next; node != &groups->all && lags->count < lags->lags_max; node = node->next) {
+            const struct offset_group *group = offsets_find_group(groups->offsets, list_entry(node, struct group, all)->id);
+            for (struct list *at = group ? group->topics.next : NULL; group && at != &group->topics; at = at->next)
+                add_topic(lags, shard, list_entry(at, struct offset_topic, in_group));
+        }
+    }
+}
+
+/* ---- the logs ------------------------------------------------------------------------------------------------------------ */
+
+/* Time of the batch that was found; of its header alone, which is at hand when the read says that it is. */
+static int64_t time_of(const struct log_read *read) {
+    uint8_t header[BATCH_HEADER_SIZE];
+    size_t count = 0;
+    if (read->err || !read->piece_count || read->pieces[0].size < BATCH_HEADER_SIZE)
+        return -1;
+    const struct piece *piece = &read->pieces[0];
+    if (piece->ptr)
+        memcpy(header, piece->ptr, sizeof header);
+    else if (file_pread(piece->file, header, sizeof header, piece->pos, FILE_NOWAIT, &count) || count != sizeof header)
+        return -1;
+    return batch_magic(header) == 2 ? batch_base_timestamp(header) : any_max_timestamp(header);
+}
+
+static void go_on(struct collect_lags *lags) {
+    shard_post(lags->broker->shards[lags->shard].shard, &lags->message);
+}
+
+static void read_done(struct log_read *read) {
+    struct collect_lags *lags = container_of(read, struct collect_lags, read);
+    lags->lags[lags->next++].next_ms = time_of(read);
+    log_read_release(read);
+    go_on(lags);
+}
+
+/* False: goes on when the log has been read. */
+static bool look_at(struct collect_lags *lags, struct broker_shard *shard, struct group_lag *lag) {
+    const struct partition *partition = partition_find(&shard->partitions, lag->topic_id, lag->partition);
+    if (!partition || partition_check_leader(partition))
+        return true;
+    struct log_offsets offsets = log_offsets(partition->log);
+    lag->end = offsets.durable_end;
+    lag->last_stable = partition_last_stable_offset(partition);
+    if (lag_records(lag, lag->end) == 0)
+        return true;
+    lags->read = (struct log_read){.log = partition->log,
+                                   .offset = lag->committed > offsets.start ? lag->committed : offsets.start,
+                                   .bound = offsets.durable_end,
+                                   .bytes_max = BATCH_HEADER_SIZE,
+                                   .whole_first_batch = true,
+                                   .done = read_done};
+    if (!log_read(&lags->read))
+        return false;
+    lag->next_ms = time_of(&lags->read);
+    log_read_release(&lags->read);
+    return true;
+}
+
+static void look(struct shard *shard, struct message *message) {
+    struct collect_lags *lags = container_of(message, struct collect_lags, message);
+    struct broker_shard *broker_shard = broker_shard_of(shard);
+    if (!lags->second_round) {
+        take_offsets(lags, broker_shard);
+        visit_next(lags);
+        return;
+    }
+    for (int looks = 0; lags->next < lags->count; lags->next++) {
+        struct group_lag *lag = &lags->lags[lags->next];
+        if (broker_partition_shard(lags->broker, lag->topic_id, lag->partition) != lags->shard)
+            continue;
+        if (looks++ == LOOKS_PER_TURN) {
+            go_on(lags);
+            return;
+        }
+        if (!look_at(lags, broker_shard, lag))
+            return;
+    }
+    visit_next(lags);
+}
+
+void collect_lags_start(struct collect_lags *lags) {
+    lags->lags = mem_zalloc(sizeof *lags->lags * (size_t)(lags->lags_max + 1));
+    lags->message.deliver = look;
+    shard_post(lags->broker->shards[0].shard, &lags->message);
+}
+
+void collect_lags_free(struct collect_lags *lags) {
+    mem_free(lags->lags);
+    arena_deinit(&lags->arena);
+}
