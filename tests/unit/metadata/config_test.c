@@ -188,6 +188,32 @@ static const struct {
     {"metadata.max.retention.bytes", "src/broker/node.c"},
     {"metadata.max.retention.ms", "src/broker/node.c"},
     {"node.id", "src/metadata/config.c"},
+    {"add.partitions.to.txn.retry.backoff.max.ms", "src/coordinator/transactions.c"},
+    {"group.consumer.assignment.interval.ms", "src/coordinator/consumer_target.c"},
+    {"group.consumer.assignors", "src/coordinator/consumer_group.c"},
+    {"group.consumer.heartbeat.interval.ms", "src/coordinator/consumer_heartbeat.c"},
+    {"group.consumer.max.size", "src/coordinator/consumer_heartbeat.c"},
+    {"group.consumer.migration.policy", "src/coordinator/consumer_classic.c"},
+    {"group.consumer.regex.refresh.interval.ms", "src/coordinator/consumer_regex.c"},
+    {"group.consumer.session.timeout.ms", "src/coordinator/consumer_group.c"},
+    {"group.coordinator.rebalance.protocols", "src/broker/handlers/consumer_groups.c"},
+    {"group.share.assignment.interval.ms", "src/coordinator/share_group_heartbeat.c"},
+    {"group.share.heartbeat.interval.ms", "src/coordinator/share_group_heartbeat.c"},
+    {"group.share.initialize.retry.interval.ms", "src/coordinator/share_group_init.c"},
+    {"group.share.max.share.sessions", "src/broker/share_sessions.c"},
+    {"group.share.max.size", "src/coordinator/share_group_heartbeat.c"},
+    {"group.share.session.timeout.ms", "src/coordinator/share_group.c"},
+    {"group.streams.max.size", "src/coordinator/streams_heartbeat.c"},
+    {"group.streams.max.standby.replicas", "src/controller/configs.c"},
+    {"share.coordinator.cold.partition.snapshot.interval.ms", "src/coordinator/share_state.c"},
+    {"share.coordinator.snapshot.update.records.per.snapshot", "src/coordinator/share_state.c"},
+    {"share.coordinator.state.topic.prune.interval.ms", "src/coordinator/share_state.c"},
+    {"transaction.abort.timed.out.transaction.cleanup.interval.ms", "src/coordinator/txn_end.c"},
+    {"transaction.max.timeout.ms", "src/broker/handlers/init_producer_id.c"},
+    {"transaction.partition.verification.enable", "src/broker/handlers/produce_txn.c"},
+    {"transaction.remove.expired.transaction.cleanup.interval.ms", "src/coordinator/txn_end.c"},
+    {"transaction.two.phase.commit.enable", "src/broker/handlers/init_producer_id.c"},
+    {"transactional.id.expiration.ms", "src/coordinator/txn_end.c"},
     {"num.partitions", "src/controller/topics.c"},
     {"transaction.state.log.segment.bytes", "src/broker/auto_create.c"},
     {"share.coordinator.state.topic.segment.bytes", "src/broker/auto_create.c"},
@@ -234,6 +260,29 @@ static bool is_topic_default(const char *key) {
     return false;
 }
 
+/* Keys that are put together from a part of their name. */
+static const struct composed {
+    const char *prefix, *format, *file;
+} composed[] = {
+    {"group.consumer.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.consumer.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.share.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.share.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.streams.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.streams.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.streams.", "group.streams.%s", "src/coordinator/streams_group.c"},
+    {"group.share.delivery.count.limit", "group.share.%s", "src/broker/share_partitions.c"},
+    {"group.share.partition.max.record.locks", "group.share.%s", "src/broker/share_partitions.c"},
+    {"group.share.record.lock.duration.ms", "group.share.%s", "src/broker/share_partitions.c"},
+};
+
+static const struct composed *find_composed(const char *key) {
+    for (int i = 0; i < COUNT_OF(composed); i++)
+        if (strncmp(key, composed[i].prefix, strlen(composed[i].prefix)) == 0)
+            return &composed[i];
+    return NULL;
+}
+
 static const char *file_that_reads(const char *key) {
     for (int i = 0; i < COUNT_OF(obeyed); i++)
         if (strcmp(obeyed[i].key, key) == 0)
@@ -275,7 +324,10 @@ TEST(every_key_is_obeyed_or_has_a_reason_not_to_be) {
             TEST_FAIL("%s is obeyed in %s and said to have no effect", key, file);
         if (file && !file_names(file, key))
             TEST_FAIL("%s is not read in %s", key, file);
-        if (!file && !none && !is_topic_default(key))
+        const struct composed *made = file || none ? NULL : find_composed(key);
+        if (made && !file_names(made->file, made->format))
+            TEST_FAIL("%s is not read in %s", key, made->file);
+        if (!file && !none && !made && !is_topic_default(key))
             TEST_FAIL("%s is neither obeyed nor said to have no effect", key);
     }
     for (int i = 0; i < COUNT_OF(obeyed); i++)
