@@ -101,7 +101,7 @@ async function goesOnAfterAKill() {
 
 // A consumer in a group: what it was given at last, and what it read.
 async function member(groupId, topic) {
-  const consumer = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 10000, rebalanceTimeout: 10000 })
+  const consumer = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 10000, rebalanceTimeout: 10000, maxWaitTimeInMs: 100 })
   const self = { consumer, owned: [], read: [] }
   consumer.on(consumer.events.GROUP_JOIN, event => { self.owned = event.payload.memberAssignment[topic] || [] })
   await consumer.connect()
