@@ -54,7 +54,7 @@ func test(name string, body func()) bool {
 func main() {
 	bootstrap = os.Args[1]
 	passed := true
-	for _, suite := range []func() bool{franzTests, saramaTests, groupTests} {
+	for _, suite := range []func() bool{franzTests, saramaTests, groupTests, transactionTests} {
 		passed = suite() && passed
 	}
 	if !passed {

@@ -146,12 +146,41 @@ async function sharesInGroups() {
   await producer.disconnect()
 }
 
+async function transactions() {
+  const topic = 'kafkajs-transactions', group = 'kafkajs-transactions-group'
+  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }] })
+  const producer = kafka.producer({ transactionalId: 'kafkajs', idempotent: true, maxInFlightRequests: 1 })
+  await producer.connect()
+  const wanted = []
+  for (let t = 0; t < 9; t++) {
+    const transaction = await producer.transaction()
+    const values = [...Array(20).keys()].map(i => `${t}-${i}`)
+    await transaction.send({ topic, acks: -1, messages: values.map(value => ({ key: 'k', value, partition: t % 2 })) })
+    await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions: [{ partition: 0, offset: String(t) }] }] })
+    if (t % 3 === 1) {
+      await transaction.abort()
+    } else {
+      await transaction.commit()
+      values.forEach(value => wanted.push([t % 2, value]))
+    }
+  }
+  for (const partition of [0, 1]) {
+    await eventually('all that is committed can be read', async () => {
+      const read = (await ask(`read ${topic} ${partition}`)).map(r => r[2])
+      return JSON.stringify(read) === JSON.stringify(wanted.filter(w => w[0] === partition).map(w => w[1]))
+    })
+  }
+  await eventually('the offset of the last transaction', async () =>
+    (await admin.fetchOffsets({ groupId: group, topics: [topic] }))[0].partitions.find(p => p.partition === 0).offset === '8')
+  await producer.disconnect()
+}
+
 async function main() {
   await admin.connect()
   let failed = 0
   for (const [name, body, expected] of [['kafkajs_produces_with_every_codec', everyCodec, /leadership|UNKNOWN_TOPIC/], ['kafkajs_administers', administers, null],
     ['kafkajs_is_told_what_is_wrong', isToldWhatIsWrong, /./], ['kafkajs_goes_on_after_the_broker_is_killed', goesOnAfterAKill, /./],
-    ['kafkajs_members_share_and_take_over', sharesInGroups, /./]]) {
+    ['kafkajs_members_share_and_take_over', sharesInGroups, /./], ['kafkajs_transactions_are_whole_or_absent', transactions, /./]]) {
     complaints.length = 0
     try {
       await body()
