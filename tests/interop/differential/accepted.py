@@ -4,6 +4,8 @@ RULES = [
     # ApiVersions 5 is Kafka 4.4's (KIP-1242).
     {"where": r"^api_versions: keys .*\.18\.MaxVersion$", "kafka": "^4$", "myelin": "^5$"},
     {"where": r"^api_versions: frame ApiVersions", "kafka": "0004\"$", "myelin": "0005\"$"},
+    # TxnOffsetCommit 6 is Kafka 4.4's (topic ids).
+    {"where": r"^api_versions: keys .*\.28\.MaxVersion$", "kafka": "^5$", "myelin": "^6$"},
     # Kafka fails the whole request with -1 when one name is empty; the others are answered here, and that one with 17.
     {"where": r"^describe_topic_partitions: DescribeTopicPartitions v0 an empty name"},
     # Kafka divides session ids into ranges and fails with -1 on ids between them; here they are sessions that are not there.
