@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/crc32c.h"
+#include "coordinator/txn.h"
 #include "log/internal.h"
 #include "protocol/api.h"
 #include "protocol/record_table.h"
@@ -301,6 +302,26 @@ static void coordinator_seeds(const char *family, uint8_t choice) {
     buf_deinit(&all);
 }
 
+/* Records of transactions in each state, of both versions. */
+static void transaction_seeds(void) {
+    struct arena arena = {0};
+    struct txn_topics topics = {0};
+    for (int i = 0; i < 5; i++)
+        txn_topics_add(&topics, i % 2 ? SLICE_LIT("orders") : SLICE_LIT("__consumer_offsets"), i);
+    for (int state = 0; state <= TXN_COMPLETE_ABORT; state++)
+        for (int level = 0; level <= 2; level++) {
+            struct txn_fields at = {.state = (enum txn_state)state, .producer_id = 7, .previous_id = 6, .next_id = state == 2 ? 8 : -1, .epoch = 3,
+                                    .client_version = 2, .timeout_ms = 60000, .start_ms = state ? TS : -1, .update_ms = TS};
+            struct buf seed = {0};
+            add_piece(&seed, txn_record_key(&arena, SLICE_LIT("billing")));
+            add_piece(&seed, txn_record_value(&arena, &at, &topics, level));
+            write_seed("transactions", buf_slice(&seed));
+            buf_deinit(&seed);
+        }
+    txn_topics_clear(&topics);
+    arena_deinit(&arena);
+}
+
 int main(int argc, char **argv) {
     check(argc == 2, "seeds DIR");
     root = argv[1];
@@ -314,6 +335,7 @@ int main(int argc, char **argv) {
     coordinator_seeds("group_coordinator", 0);
     coordinator_seeds("transaction_coordinator", 1);
     coordinator_seeds("share_coordinator", 2);
+    transaction_seeds();
     write_seed("fails", SLICE_LIT("good"));
     compressor_destroy(compressor);
     printf("%d seeds\n", count);
