@@ -6,8 +6,9 @@
 #include "protocol/compress.h"
 #include "protocol/old_messages.h"
 
-/* Of compressed bytes, so that a turn stays short: a few milliseconds. */
-enum { STEP_BYTES = 128 << 10 };
+/* A step is of compressed bytes, so that a turn stays short: a few milliseconds. Many partitions load side by side: a piece that
+ * is read is smaller than Kafka's 5 MiB, of which it has one. */
+enum { STEP_BYTES = 128 << 10, READ_BYTES_MAX = 1 << 20 };
 
 struct coordinator_load {
     struct coordinator *coordinator; /* NULL: stopped while the read was away */
@@ -218,6 +219,8 @@ void load_start(struct coordinator *coordinator) {
     load->coordinator = coordinator;
     load->step_timer.fire = next_turn;
     load->read_bytes = coordinator_config_int(coordinator, buffer_key(coordinator->type));
+    if (load->read_bytes > READ_BYTES_MAX)
+        load->read_bytes = READ_BYTES_MAX;
     load->started_ns = shard_now_ns(coordinator->host->shard);
     coordinator->load = load;
     timer_start(coordinator->host->shard, &load->step_timer, 1);
