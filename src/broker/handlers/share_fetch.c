@@ -252,7 +252,7 @@ static bool visit(struct item *item) {
         fail(item, error);
         return false;
     }
-    item->taken = sp->phase == SHARE_ACTIVE && !sp->locked;
+    item->taken = sp->phase == SHARE_ACTIVE && !sp->locked && window_can_acquire(&sp->window, share_settings(sp)->in_flight_max);
     int64_t offset = next_offset(sp, partition);
     if (offset < 0)
         return false;

@@ -358,6 +358,7 @@ static void delete_marked(struct coordinator_visit *visit, int16_t error) {
         if (!deletion->known[t]) {
             deletion->outs[t]->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
             deletion->outs[t]->error_message = slice_str("There is no offset information to delete.");
+            deletion->outs[t]->topic_id = UUID_ZERO;
             continue;
         }
         deletion->outs[kept] = deletion->outs[t];
