@@ -36,6 +36,8 @@ static int by_id(const void *a, const void *b) {
 static streams_topology in_order(struct arena *arena, const streams_topology *topology) {
     streams_topology copy = *topology;
     copy.subtopologies = arena_array(arena, streams_subtopology, topology->subtopologies_count);
+    if (!topology->subtopologies_count)
+        return copy;
     memcpy(copy.subtopologies, topology->subtopologies, sizeof(streams_subtopology) * (size_t)topology->subtopologies_count);
     qsort(copy.subtopologies, (size_t)copy.subtopologies_count, sizeof copy.subtopologies[0], by_id);
     return copy;
