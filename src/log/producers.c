@@ -176,7 +176,10 @@ static void txn_open(struct producers *producers, struct producer *producer, int
         producers->txn_capacity = producers->txn_capacity ? producers->txn_capacity * 2 : 4;
         producers->txns = mem_realloc(producers->txns, sizeof *producers->txns * (size_t)producers->txn_capacity);
     }
-    producers->txns[producers->txn_count++] = (struct open_txn){producer->id, first_offset, -1};
+    int at = producers->txn_count++; /* mostly the last; a snapshot's come in no order */
+    for (; at > 0 && producers->txns[at - 1].first_offset > first_offset; at--)
+        producers->txns[at] = producers->txns[at - 1];
+    producers->txns[at] = (struct open_txn){producer->id, first_offset, -1};
     producer->txn_first_offset = first_offset;
 }
 
