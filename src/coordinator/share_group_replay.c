@@ -77,8 +77,8 @@ static enum err replay_member(struct change *change) {
     set_slice(&member->client_host, value.client_host);
     share_names_free(&member->topics);
     struct share_names names = {value.subscribed_topic_names, value.subscribed_topic_names_count};
+    share_names_sort(&names); /* of borrowed names: those that come twice are dropped */
     member->topics = share_names_own(&names);
-    share_names_sort(&member->topics);
     return ERR_OK;
 }
 
