@@ -14,6 +14,14 @@ def case(fn):
     return fn
 
 
+def soon(condition, what):
+    """As Session.until(), for what takes milliseconds and is waited for hundreds of times."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.003)
+
+
 class Producer:
     """A transactional id of one case, spoken for by hand."""
 
@@ -36,7 +44,7 @@ class Producer:
                 return False
             self.pid, self.epoch = answer["ProducerId"], answer["ProducerEpoch"]
             return True
-        self.s.until(began, f"{self.id} begins")
+        soon(began, f"{self.id} begins")
         return self
 
     def who(self, pid=None, epoch=None):
@@ -83,17 +91,12 @@ class Producer:
         return answer["TransactionStates"][0]["TransactionState"]
 
     def settle(self):
-        self.s.until(lambda: not self.state().startswith("Prepare"), f"{self.id} settles")
+        soon(lambda: not self.state().startswith("Prepare"), f"{self.id} settles")
         return self
 
     def describe(self, note=""):
         self.settle()
         return self.s.ask("DescribeTransactions", 0, {"TransactionalIds": [self.id]}, note)
-
-    def raise_epoch_of_pid(self):
-        """The pair that the server has now, after a timeout or a fence, to go on with."""
-        found = self.s.ask("DescribeTransactions", 0, {"TransactionalIds": [self.id]}, quiet=True)["TransactionStates"][0]
-        self.pid, self.epoch = found["ProducerId"], found["ProducerEpoch"]
 
 
 def ready(s, id="any"):
