@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "broker/fetch_session.h"
+#include "broker/share_sessions.h"
 #include "coordinator/transactions.h"
 #include "metadata/features.h"
 
@@ -177,6 +178,22 @@ static void count_transactions(struct collect_part *part) {
         part->markers_waiting++;
 }
 
+static void count_shares(struct collect_part *part) {
+    struct share_session_numbers sessions = share_session_numbers(part->shard->share_sessions);
+    const struct share_numbers *numbers = share_numbers(part->shard);
+    part->share_sessions = sessions.sessions;
+    part->share_session_partitions = sessions.partitions;
+    part->share_session_evictions = sessions.evictions;
+    for (int i = 0; i < SHARE_TYPES; i++)
+        part->share_acknowledged[i] = numbers->acknowledged[i];
+    part->share_lock_timeouts = numbers->lock_timeouts;
+    part->share_fetches_waiting = numbers->waiting;
+    part->share_fetches = numbers->fetches;
+    part->share_fetches_failed = numbers->failed_fetches;
+    part->share_acks = numbers->acks;
+    part->share_acks_failed = numbers->failed_acks;
+}
+
 static void copy_counters(struct collect_part *part) {
     struct broker_shard *shard = part->shard;
     part->metrics = *shard->metrics;
@@ -192,6 +209,8 @@ static void copy_counters(struct collect_part *part) {
     part->fetch_sessions = fetch_sessions_count(shard->fetch_sessions);
     part->fetch_session_partitions = fetch_sessions_partitions(shard->fetch_sessions);
     part->fetch_session_evictions = fetch_sessions_evictions(shard->fetch_sessions);
+    if (shard->share)
+        count_shares(part);
     if (shard->index == 0)
         note_cluster(shard, &part->cluster);
     if (shard->index == 0 && shard->broker->telemetry)

@@ -9,6 +9,7 @@
 
 #include "broker/cleaner.h"
 #include "broker/metrics.h"
+#include "broker/share_partitions.h"
 #include "broker/telemetry.h"
 #include "coordinator/txn.h"
 
@@ -61,6 +62,9 @@ struct collect_part {
     int64_t uncleanable[LOG_DIRS_MAX], uncleanable_bytes[LOG_DIRS_MAX];
     int64_t fetch_sessions, fetch_session_partitions;
     uint64_t fetch_session_evictions;
+    int64_t share_sessions, share_session_partitions, share_fetches_waiting;
+    uint64_t share_session_evictions, share_acknowledged[SHARE_TYPES], share_lock_timeouts;
+    uint64_t share_fetches, share_fetches_failed, share_acks, share_acks_failed; /* requests */
     struct map topics; /* struct topic_numbers */
     struct arena arena;
     struct partition_numbers *busiest; /* a heap, the least busy first */

@@ -107,6 +107,34 @@ static void expose_replicas(struct exposition *e, const struct numbers *numbers)
                    (uint64_t)NUMBERS_SUM(numbers, fetch_session_evictions));
 }
 
+static void expose_shares(struct exposition *e, const struct numbers *numbers) {
+    static const struct {
+        int type;
+        const char *label;
+    } types[] = {{SHARE_TYPE_ACCEPT, "Accept"}, {SHARE_TYPE_RELEASE, "Release"}, {SHARE_TYPE_REJECT, "Reject"}, {SHARE_TYPE_RENEW, "Renew"}};
+    expose_gauge(e, "kafka_server_sharesessioncache_sharesessionscount", "Share sessions.", (double)NUMBERS_SUM(numbers, share_sessions));
+    expose_gauge(e, "kafka_server_sharesessioncache_sharepartitionscount", "Partitions of share sessions.",
+                 (double)NUMBERS_SUM(numbers, share_session_partitions));
+    expose_counter(e, "kafka_server_sharesessioncache_sharesessionevictions_total", "Share sessions that ended with their connection.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_session_evictions));
+    expose_family(e, "kafka_server_sharegroupmetrics_recordacknowledgements_total", "counter", "Records that members acknowledged.");
+    for (int i = 0; i < COUNT_OF(types); i++) {
+        expose_begin(e);
+        expose_label_str(e, "ackType", types[i].label);
+        expose_int(e, NUMBERS_SUM(numbers, share_acknowledged[types[i].type]));
+    }
+    expose_counter(e, "kafka_server_brokertopicmetrics_totalsharefetchrequests_total", "ShareFetch requests.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_fetches));
+    expose_counter(e, "kafka_server_brokertopicmetrics_failedsharefetchrequests_total", "ShareFetch requests with an error.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_fetches_failed));
+    expose_counter(e, "kafka_server_brokertopicmetrics_totalshareacknowledgementrequests_total", "ShareAcknowledge requests.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_acks));
+    expose_counter(e, "kafka_server_brokertopicmetrics_failedshareacknowledgementrequests_total", "ShareAcknowledge requests with an error.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_acks_failed));
+    expose_counter(e, "myelin_share_lock_timeouts_total", "Records whose acquisition lock ended before they were acknowledged.",
+                   (uint64_t)NUMBERS_SUM(numbers, share_lock_timeouts));
+}
+
 static void expose_by_dir(struct exposition *e, const struct numbers *numbers, const char *name, const char *help, const bool *of_dirs) {
     const struct broker_config *config = numbers->broker->config;
     expose_family(e, name, "gauge", help);
@@ -173,7 +201,7 @@ static void expose_purgatory(struct exposition *e, const struct numbers *numbers
     const struct metrics *sum = numbers->now->sum;
     static const char *const names[] = {"kafka_server_delayedoperationpurgatory_numdelayedoperations",
                                         "kafka_server_delayedoperationpurgatory_purgatorysize"};
-    static const char *const idle[] = {"AlterAcls", "DeleteRecords", "RemoteFetch", "RemoteListOffsets", "ShareFetch"};
+    static const char *const idle[] = {"AlterAcls", "DeleteRecords", "RemoteFetch", "RemoteListOffsets"};
     for (int i = 0; i < COUNT_OF(names); i++) {
         expose_family(e, names[i], "gauge", "Requests that wait: fetches for data, appends for the device.");
         expose_begin(e);
@@ -182,6 +210,9 @@ static void expose_purgatory(struct exposition *e, const struct numbers *numbers
         expose_begin(e);
         expose_label_str(e, "delayedOperation", "Produce");
         expose_int(e, sum->produce_waiting);
+        expose_begin(e);
+        expose_label_str(e, "delayedOperation", "ShareFetch");
+        expose_int(e, NUMBERS_SUM(numbers, share_fetches_waiting));
         for (int k = 0; k < COUNT_OF(idle); k++) {
             expose_begin(e);
             expose_label_str(e, "delayedOperation", idle[k]);
@@ -288,10 +319,6 @@ static const struct {
     COUNTER("kafka_server_brokertopicmetrics_producemessageconversions")
     COUNTER("kafka_server_brokertopicmetrics_invalidmagicnumberrecords")
     COUNTER("kafka_server_brokertopicmetrics_nokeycompactedtopicrecords")
-    COUNTER("kafka_server_brokertopicmetrics_totalsharefetchrequests")
-    COUNTER("kafka_server_brokertopicmetrics_totalshareacknowledgementrequests")
-    COUNTER("kafka_server_brokertopicmetrics_failedsharefetchrequests")
-    COUNTER("kafka_server_brokertopicmetrics_failedshareacknowledgementrequests")
     COUNTER("kafka_server_delayedproducemetrics_expires")
     GAUGE("kafka_server_assignmentsmanager_queuedreplicatodirassignments")
     GAUGE("kafka_controller_kafkacontroller_preferredreplicaimbalancecount")
@@ -328,6 +355,7 @@ void expose_kafka(struct exposition *e, const struct numbers *numbers) {
     expose_cluster(e, numbers);
     expose_topics(e, numbers);
     expose_replicas(e, numbers);
+    expose_shares(e, numbers);
     expose_logs(e, numbers);
     expose_cleaner(e, numbers);
     expose_purgatory(e, numbers);
