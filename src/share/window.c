@@ -172,11 +172,16 @@ uint32_t window_member(struct share_window *window, struct slice id) {
 
 /* ---- load, next offset, start ---------------------------------------------------------------------------------------------- */
 
+/* Beyond any log, and far from where sums overflow: what is stored comes from whoever wrote it. */
+#define OFFSET_MAX (INT64_MAX / 4)
+
 enum err window_load(struct share_window *window, int64_t start, const struct share_batch *batches, int count) {
     int64_t expected = start;
+    if (start > OFFSET_MAX || start < -OFFSET_MAX)
+        return ERR_CORRUPT;
     for (int i = 0; i < count; i++) {
         const struct share_batch *batch = &batches[i];
-        if (batch->first < expected || batch->last < batch->first || batch->last == INT64_MAX ||
+        if (batch->first < expected || batch->last < batch->first || batch->last > OFFSET_MAX ||
             (batch->state != SHARE_AVAILABLE && !share_state_is_terminal(batch->state)))
             return ERR_CORRUPT;
         expected = batch->last + 1;

@@ -249,6 +249,8 @@ TEST(stored_state_comes_back_with_its_holes) {
     EXPECT(window_load(&(struct share_window){0}, 3, bad, 1) == ERR_CORRUPT);
     struct share_batch done[] = {{3, 9, SHARE_ACKNOWLEDGED, 1}};
     EXPECT(window_load(&(struct share_window){0}, 4, done, 1) == ERR_CORRUPT);
+    EXPECT(window_load(&(struct share_window){0}, INT64_MAX, NULL, 0) == ERR_CORRUPT);
+    EXPECT(window_load(&(struct share_window){0}, INT64_MIN, NULL, 0) == ERR_CORRUPT);
     window_deinit(&window);
     EXPECT(window_load(&window, 3, done, 1) == ERR_OK);
     EXPECT_INT(window.start, 10);
