@@ -3,7 +3,8 @@
 //   commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS
 //
 // Each client has a connection and a group of its own, and commits PARTITIONS offsets of TOPIC a request (OffsetCommit v2,
-// without members). Set SERVER_PID to have the server's CPU seconds printed.
+// without members). Set SERVER_PID to have the server's CPU seconds printed, GROUPS=n to have each client go round n groups of
+// its own, COUNT=n to stop after that many commits instead of SECONDS.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
@@ -22,13 +23,15 @@ enum { INFLIGHT_MAX = 64, BUCKETS = 1000000, RETRY_US = 100000 };
 struct client {
     int fd, out, head, tail;
     uint8_t *request;
-    size_t size;
+    size_t size, digits; // digits: where the group's number is
+    uint32_t next_group;
     int64_t when[INFLIGHT_MAX];
     uint8_t in[65536];
     size_t in_size;
 };
 static uint32_t *histogram; // 1 us buckets to 1 s
 static uint64_t count;
+static uint32_t groups = 1; // of each client
 
 static void die(const char *what) {
     perror(what);
@@ -72,7 +75,7 @@ static uint8_t *put_string(uint8_t *p, const char *s) {
 
 static void make_request(struct client *client, int index, const char *topic, int partitions) {
     char group[32];
-    snprintf(group, sizeof group, "commit-load-%d", index);
+    snprintf(group, sizeof group, "commit-load-%05d-00000", index);
     client->request = malloc((256 + strlen(topic) + (size_t)partitions * 16) * INFLIGHT_MAX);
     uint8_t *p = client->request + 4;
     p = put(p, 8, 2);   // OffsetCommit
@@ -80,6 +83,7 @@ static void make_request(struct client *client, int index, const char *topic, in
     p = put(p, 0, 4);
     p = put_string(p, "commit_load");
     p = put_string(p, group);
+    client->digits = (size_t)(p - client->request) - 5;
     p = put(p, UINT32_MAX, 4); // generation -1
     p = put_string(p, "");
     p = put(p, UINT64_MAX, 8); // retention -1
@@ -98,8 +102,13 @@ static void make_request(struct client *client, int index, const char *topic, in
 }
 
 static void send_some(struct client *client, int requests) {
-    for (int i = 0; i < requests; i++)
+    for (int i = 0; i < requests; i++) {
         client->when[client->tail++ % INFLIGHT_MAX] = now_ns();
+        uint8_t *digit = client->request + (size_t)i * client->size + client->digits + 5;
+        for (uint32_t x = client->next_group, k = 0; k < 5; k++, x /= 10)
+            *--digit = (uint8_t)('0' + x % 10);
+        client->next_group = (client->next_group + 1) % groups;
+    }
     client->out += requests;
     for (size_t sent = 0, size = client->size * (size_t)requests; sent < size;) {
         ssize_t n = send(client->fd, client->request + sent, size - sent, MSG_NOSIGNAL);
@@ -165,7 +174,7 @@ static void find_coordinator(struct client *client) {
     p = put(p, 0, 2);
     p = put(p, 0, 4);
     p = put_string(p, "commit_load");
-    p = put_string(p, "commit-load-0");
+    p = put_string(p, "commit-load-00000-00000");
     put(frame, (uint64_t)(p - frame - 4), 4);
     if (send(client->fd, frame, (size_t)(p - frame), MSG_NOSIGNAL) != p - frame || recv(client->fd, frame, sizeof frame, 0) <= 0)
         die("FindCoordinator");
@@ -176,8 +185,11 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS\n");
         return 2;
     }
+    if (getenv("GROUPS"))
+        groups = (uint32_t)atoi(getenv("GROUPS"));
+    uint64_t most = getenv("COUNT") ? strtoull(getenv("COUNT"), NULL, 10) : UINT64_MAX;
     int clients = atoi(argv[4]), inflight = atoi(argv[5]), partitions = atoi(argv[6]), one = 1;
-    if (clients < 1 || inflight < 1 || inflight > INFLIGHT_MAX || partitions < 1 || partitions > 1000)
+    if (clients < 1 || inflight < 1 || inflight > INFLIGHT_MAX || groups < 1 || groups > 100000 || partitions < 1 || partitions > 1000)
         return 2;
     histogram = calloc(BUCKETS, sizeof *histogram);
     struct client *all = calloc((size_t)clients, sizeof *all);
@@ -217,7 +229,7 @@ int main(int argc, char **argv) {
             int16_t error = 0;
             int answers = receive(client, &error);
             errors += answers && error;
-            if (now_ns() < end)
+            if (most != UINT64_MAX ? count < most : now_ns() < end)
                 send_some(client, answers);
             else
                 waiting -= answers;
