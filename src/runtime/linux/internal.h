@@ -94,6 +94,7 @@ struct runtime {
     void (*on_signal)(struct shard *shard, void *arg);
     void *arg;
     struct watch signals;
+    struct listener *closed_listeners; /* of shard 0 */
     struct offload *offload;
     pthread_barrier_t started;
     atomic_uint next_shard; /* of accepted connections */
@@ -108,6 +109,7 @@ void sock_recv_finished(struct sock *sock, ssize_t result); /* bytes, or -errno 
 void sock_writable(struct sock *sock);
 void sock_deferred(struct sock *sock);
 void sock_destroy(struct sock *sock);
+void listeners_free(struct runtime *runtime);
 
 /* fs.c */
 struct file {

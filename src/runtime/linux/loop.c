@@ -389,6 +389,7 @@ void runtime_destroy(struct runtime *runtime) {
         heap_deinit(&shard->timers);
         close(shard->wake.fd);
     }
+    listeners_free(runtime);
     fs_destroy(runtime->fs);
     mem_free(runtime->shards);
     mem_free(runtime);

@@ -317,6 +317,7 @@ struct listener {
     struct runtime *runtime;
     struct watch watch;
     struct timer retry; /* after running out of descriptors */
+    struct listener *next_closed;
     uint16_t port;
     bool paused;
     void (*on_accept)(struct shard *shard, struct sock *sock, void *arg);
@@ -444,6 +445,12 @@ void listener_pause(struct listener *listener, bool paused) {
         timer_start(shard, &listener->retry, 0);
 }
 
+/* Completions of its watch may still be on their way through the kernel: its memory stays until the rings are gone. */
+static void closed_listener_ready(struct shard *shard, struct watch *watch) {
+    (void)shard;
+    (void)watch;
+}
+
 void listener_close(struct listener *listener) {
     if (!listener)
         return;
@@ -452,5 +459,15 @@ void listener_close(struct listener *listener) {
     if (listener->watch.armed)
         shard->runtime->backend->unwatch(shard, &listener->watch);
     close(listener->watch.fd);
-    mem_free(listener);
+    listener->watch.ready = closed_listener_ready;
+    listener->next_closed = listener->runtime->closed_listeners;
+    listener->runtime->closed_listeners = listener;
+}
+
+void listeners_free(struct runtime *runtime) {
+    while (runtime->closed_listeners) {
+        struct listener *listener = runtime->closed_listeners;
+        runtime->closed_listeners = listener->next_closed;
+        mem_free(listener);
+    }
 }

@@ -76,14 +76,6 @@ static void uring_unwatch(struct shard *shard, struct watch *watch) {
     io_uring_prep_poll_remove(sqe, (uint64_t)(uintptr_t)watch | TAG_WATCH);
     set_data(sqe, NULL, TAG_IGNORE);
     io_uring_submit(ring);
-    /* What is already in the completion queue must not reach a watch that is gone. */
-    struct io_uring_cqe *cqe;
-    unsigned head;
-    io_uring_get_events(ring);
-    io_uring_for_each_cqe(ring, head, cqe) {
-        if (cqe->user_data == ((uint64_t)(uintptr_t)watch | TAG_WATCH))
-            cqe->user_data = TAG_IGNORE;
-    }
 }
 
 static void submit_file_io(struct shard *shard, struct file_io *io) {
