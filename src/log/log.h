@@ -118,6 +118,8 @@ struct log_open_options {
     const char *future; /* the name of its directory: the -future copy of a move; NULL: a partition's own */
     const char *promoted; /* a -future directory becomes this one first; NULL: none */
     int64_t first_offset; /* where a log that is new begins */
+    int64_t covered_end;   /* the metadata log's newest snapshot has all below this: a log that does not reach it, or does not */
+    int32_t covered_epoch; /* know its epoch, begins anew there; 0: none */
     bool created;       /* made in this run: checkpoints found at start are of another one */
     bool always_recover; /* as the metadata log: clean or not, from offset 0 */
     struct log_settings settings;
@@ -253,8 +255,6 @@ enum err log_raise_start(struct log *log, int64_t offset) MUST_USE;
 void log_retain(struct log *log, int64_t high_watermark);
 /* Forgets producers whose last batch's time lies too far back (producer.id.expiration.ms). */
 void log_expire_producers(struct log *log);
-/* A replica's log: cuts back to `offset` when its end lies above it. */
-void log_truncate(struct log *log, int64_t offset, void (*done)(enum err err, void *arg), void *arg);
 
 /* ---- compaction (compaction.c) ------------------------------------------------------------------------------------------ */
 

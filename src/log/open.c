@@ -598,6 +598,8 @@ static enum err begin_anew(struct load *load, int64_t base_offset) {
         err = remove_segment_files(load, load->segments[i].base_offset);
         loaded_segment_deinit(&load->segments[i]);
     }
+    if (load->count && !err) /* those that were may not come back beside the new one */
+        err = fs_sync_dir(load->fs, load->path);
     load->count = 0;
     add_segment(load, base_offset);
     load->segments[0].index_loaded = true;
@@ -635,6 +637,14 @@ static int64_t journal_start(struct load *load, int64_t wanted_start) {
     return end > wanted_start ? start : wanted_start;
 }
 
+/* A follower crashed between taking its leader's snapshot and dropping the log that ends below it, or somebody brought a
+ * snapshot that is newer than the log. */
+static bool snapshot_is_ahead(const struct load *load) {
+    int32_t latest = epochs_latest(&load->epochs), known = latest < 0 ? 0 : latest;
+    const struct log_open_options *options = &load->options;
+    return options->covered_end > 0 && (options->covered_epoch > known || (options->covered_epoch == known && options->covered_end > load->end));
+}
+
 static enum err load_log(struct load *load) {
     bool is_new = false;
     enum err err = load->options.promoted ? promote(load) : ERR_OK;
@@ -662,6 +672,14 @@ static enum err load_log(struct load *load) {
     if (!err && load->end < wanted_start) {
         err = begin_anew(load, wanted_start);
         load->end = wanted_start;
+    }
+    if (!err && snapshot_is_ahead(load)) {
+        trace_warn("log", "a snapshot is newer than the log, which begins anew behind it", TRACE_STR("dir", load->path),
+                   TRACE_INT("log end", load->end), TRACE_INT("snapshot", load->options.covered_end));
+        err = begin_anew(load, load->options.covered_end);
+        load->end = wanted_start = load->options.covered_end;
+        load->first_recovered = 0;
+        epochs_truncate_end(&load->epochs, 0);
     }
     if (err)
         return err;

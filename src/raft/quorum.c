@@ -466,7 +466,7 @@ static void opened(struct log *log, enum err err, void *user) {
         fail(quorum, ERR_CORRUPT, "the metadata log begins behind its newest snapshot");
         return;
     }
-    if (quorum->applied > log_offsets(log).end) {
+    if (quorum->applied > log_offsets(log).end) { /* in a later epoch than the snapshot's: neither can be right */
         fail(quorum, ERR_CORRUPT, "the newest snapshot lies beyond the metadata log");
         return;
     }
@@ -534,6 +534,8 @@ enum err quorum_start(struct shard *shard, const struct quorum_options *options,
     struct log_open_options open = {.topic_id = UUID_METADATA_TOPIC,
                                     .topic = slice_str(METADATA_TOPIC),
                                     .dir = options->dir_index,
+                                    .covered_end = quorum->snapshot.end_offset,
+                                    .covered_epoch = quorum->snapshot.epoch,
                                     .always_recover = true,
                                     .user = quorum,
                                     .on_progress = on_progress};
