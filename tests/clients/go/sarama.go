@@ -18,6 +18,7 @@ func saramaConfig() *sarama.Config {
 	config.Producer.Idempotent = true
 	config.Net.MaxOpenRequests = 1
 	config.Consumer.Return.Errors = true
+	config.Producer.Retry.Max, config.Metadata.Retry.Max = 100, 100 // the topic is made when it is first asked for
 	return config
 }
 
@@ -32,7 +33,11 @@ func saramaCodecs() {
 			sent = append(sent, &sarama.ProducerMessage{Topic: topic, Key: sarama.StringEncoder(fmt.Sprint("k", i)), Value: sarama.ByteEncoder(bytes.Repeat([]byte{byte(i)}, i%300)),
 				Timestamp: time.UnixMilli(1700000000000 + int64(i)), Headers: []sarama.RecordHeader{{Key: []byte("n"), Value: []byte(fmt.Sprint(i))}}})
 		}
-		must(producer.SendMessages(sent))
+		if err := producer.SendMessages(sent); err != nil {
+			for _, failed := range err.(sarama.ProducerErrors) {
+				panic(fmt.Sprint(topic, ": ", failed.Err))
+			}
+		}
 		must(producer.Close())
 		consumer, err := sarama.NewConsumer([]string{bootstrap}, config)
 		must(err)
