@@ -58,6 +58,7 @@ struct broker {
     int64_t broker_epoch;
     int16_t kraft_version; /* of the quorum; set before the first client is served */
     struct node *node; /* start and stop (node.c) */
+    struct checkpoints *checkpoints; /* shard 0's */
     /* Written by shard 0, read by anyone. */
     _Atomic bool ready, stopping;
     _Atomic int64_t share_session_count; /* of all shards, against group.share.max.share.sessions */

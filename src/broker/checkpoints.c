@@ -29,6 +29,7 @@ struct checkpoints {
     bool busy, last, write_clean;
     bool only_cleaned;  /* under way is one of cleaner-offset-checkpoint alone */
     bool cleaned_again; /* a log was cleaned meanwhile */
+    struct list next, current; /* struct checkpoints_wait: of the next writing of all, and of the one under way */
     bool clean[LOG_DIRS_MAX];
     void (*done)(struct broker *broker);
 };
@@ -38,6 +39,8 @@ static void gather_done(struct checkpoints *checkpoints);
 /* ---- on each shard -------------------------------------------------------------------------------------------------------- */
 
 static void add(struct dir_text *dir, int kind, const struct partition *partition, int64_t offset) {
+    if (offset < 0)
+        return;
     buf_printf(&dir->lines[kind], "%.*s %d %lld\n", SLICE_FMT(partition->topic), (int)partition->index, (long long)offset);
     dir->count[kind]++;
 }
@@ -59,6 +62,18 @@ static void gather_cleaned(struct gather *gather, struct log_store *store) {
     }
 }
 
+/* A log that could not be opened keeps what the start found. */
+static void add_found(struct gather *gather, const struct broker *broker, const struct partition *partition) {
+    if (partition->created || partition->dir_at_open < 0)
+        return;
+    struct dir_text *dir = &gather->dirs[partition->dir_at_open];
+    struct inventory_checkpoint found = inventory_checkpoint(broker->inventory, partition->dir_at_open, partition->topic, partition->index);
+    add(dir, RECOVERY, partition, found.recovery_point);
+    add(dir, START, partition, found.log_start);
+    add(dir, WATERMARK, partition, found.high_watermark);
+    add(dir, CLEANED, partition, found.cleaned);
+}
+
 static void gather_run(struct shard_call *call) {
     struct gather *gather = container_of(call, struct gather, call);
     if (gather->only_cleaned) {
@@ -67,7 +82,10 @@ static void gather_run(struct shard_call *call) {
         return;
     }
     map_each(node, &call->at->partitions) {
-        const struct partition *partition = container_of(node, struct partition, node);
+        struct partition *partition = container_of(node, struct partition, node);
+        partition->checkpointed |= partition->log || !partition->created;
+        if (!partition->log)
+            add_found(gather, call->at->broker, partition);
         if (!partition->log || log_state(partition->log) == ERR_OFFLINE)
             continue;
         struct dir_text *dir = &gather->dirs[log_dir_index(partition->log)];
@@ -103,6 +121,8 @@ static void gather_all(struct checkpoints *checkpoints, bool last, bool only_cle
     checkpoints->last = last;
     checkpoints->only_cleaned = only_cleaned;
     checkpoints->pending = broker->shard_count;
+    if (!only_cleaned)
+        list_splice(&checkpoints->current, &checkpoints->next);
     for (int i = 0; i < broker->shard_count; i++) {
         struct gather *gather = mem_new(struct gather);
         gather->checkpoints = checkpoints;
@@ -162,12 +182,27 @@ static void clear(struct checkpoints *checkpoints) {
         }
 }
 
+static void answer(struct list *waits) {
+    struct list now, *node;
+    list_init(&now);
+    list_splice(&now, waits);
+    while ((node = list_pop_front(&now))) {
+        struct checkpoints_wait *wait = container_of(node, struct checkpoints_wait, node);
+        wait->done(wait);
+    }
+}
+
 static void written(struct shard *shard, struct work *work) {
     struct checkpoints *checkpoints = container_of(work, struct checkpoints, work);
     clear(checkpoints);
     checkpoints->busy = false;
+    answer(&checkpoints->current);
+    if (checkpoints->busy)
+        return; /* who waited wants another */
     if (checkpoints->done)
         checkpoints->last ? checkpoints->done(checkpoints->broker) : gather_all(checkpoints, true, false);
+    else if (!list_is_empty(&checkpoints->next))
+        gather_all(checkpoints, false, false);
     else if (checkpoints->cleaned_again)
         checkpoints_cleaned(checkpoints);
     if (!checkpoints->done && !timer_is_running(&checkpoints->timer))
@@ -206,10 +241,22 @@ void checkpoints_cleaned(struct checkpoints *checkpoints) {
         gather_all(checkpoints, false, true);
 }
 
+void checkpoints_rewrite(struct checkpoints *checkpoints, struct checkpoints_wait *wait) {
+    if (checkpoints->done || checkpoints->last) { /* the node stops, and the next start writes before anything else */
+        wait->done(wait);
+        return;
+    }
+    list_push_back(&checkpoints->next, &wait->node);
+    if (!checkpoints->busy)
+        gather_all(checkpoints, false, false);
+}
+
 struct checkpoints *checkpoints_create(struct broker *broker) {
     struct checkpoints *checkpoints = mem_new(struct checkpoints);
     checkpoints->broker = broker;
     checkpoints->timer.fire = due;
+    list_init(&checkpoints->next);
+    list_init(&checkpoints->current);
     timer_start(broker->shards[0].shard, &checkpoints->timer,
                 (uint64_t)broker_config_int(broker->config, "log.flush.offset.checkpoint.interval.ms") * NS_PER_MS);
     return checkpoints;
@@ -225,6 +272,7 @@ void checkpoints_destroy(struct checkpoints *checkpoints) {
 void checkpoints_take_last(struct checkpoints *checkpoints, void (*done)(struct broker *broker)) {
     timer_stop(checkpoints->broker->shards[0].shard, &checkpoints->timer);
     checkpoints->done = done;
+    answer(&checkpoints->next);
     if (!checkpoints->busy)
         gather_all(checkpoints, true, false); /* else written() does, when the files of now are whole */
 }

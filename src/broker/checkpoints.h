@@ -9,6 +9,14 @@ struct checkpoints;
 /* Shard 0. Writes every minute from now on (log.flush.offset.checkpoint.interval.ms). */
 struct checkpoints *checkpoints_create(struct broker *broker);
 void checkpoints_destroy(struct checkpoints *checkpoints);
+/* Writes all files once more, and then calls done(). A line must not outlive the topic that it is about, or the next topic
+ * of the name would be taken to begin where that one did: hence before the directory of a deleted topic goes, and before
+ * the node serves. */
+struct checkpoints_wait {
+    void (*done)(struct checkpoints_wait *wait); /* perhaps at once; may free it */
+    struct list node; /* private */
+};
+void checkpoints_rewrite(struct checkpoints *checkpoints, struct checkpoints_wait *wait);
 /* A log was cleaned: writes cleaner-offset-checkpoint, soon. */
 void checkpoints_cleaned(struct checkpoints *checkpoints);
 /* Before the logs are closed: takes what the files shall hold when all is on the device. */

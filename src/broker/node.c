@@ -25,7 +25,7 @@ enum { DRAIN_S = 5 };
 
 struct node {
     struct broker broker;
-    struct checkpoints *checkpoints;
+    struct checkpoints_wait first_checkpoints;
     struct controller_call registering;
     struct controller_registration registration;
     struct uuid dirs[LOG_DIRS_MAX];
@@ -126,7 +126,7 @@ static void retired_last(struct shard *shard, struct work *work) {
     struct node *node = container_of(work, struct node, retire_work);
     for (int i = 0; i < node->broker.config->log_dir_count; i++)
         node->clean[i] = !node->failed && !node->retire_err && !node->keeps_journals[i] && dir_is_good(&node->broker, i);
-    checkpoints_write_last(node->checkpoints, node->clean, stop_now);
+    checkpoints_write_last(node->broker.checkpoints, node->clean, stop_now);
 }
 
 /* Journals that the start had to keep go now, when what could not be opened then was opened later. */
@@ -171,7 +171,7 @@ static void last_taken(struct broker *broker) {
 
 static void drained(struct node *node) {
     cleaner_stop(node->broker.cleaner);
-    checkpoints_take_last(node->checkpoints, last_taken);
+    checkpoints_take_last(node->broker.checkpoints, last_taken);
 }
 
 static void shard_drained(struct broker_shard *shard) {
@@ -235,8 +235,7 @@ static void serve(struct node *node) {
         return;
     broker->kraft_version = quorum_raft(broker->quorum)->kraft_version;
     broker->ready = true;
-    node->checkpoints = checkpoints_create(broker);
-    broker->cleaner = cleaner_create(broker, node->checkpoints);
+    broker->cleaner = cleaner_create(broker, broker->checkpoints);
     for (int i = 0; i < broker->listener_count; i++) {
         const struct config_listener *config = broker->listeners[i].config;
         listener_accept(broker->listeners[i].listener);
@@ -255,12 +254,20 @@ static bool is_in_image(void *arg, struct slice topic, int32_t partition) {
     return image_find_partition(image_find_topic(arg, topic), partition) != NULL;
 }
 
+static void first_written(struct checkpoints_wait *wait) {
+    serve(container_of(wait, struct node, first_checkpoints));
+}
+
 static void retired(struct shard *shard, struct work *work) {
     (void)shard;
     struct node *node = container_of(work, struct node, retire_work);
     if (node->retire_err)
         trace_error("broker", "journals of the last run cannot be removed", TRACE_ERR(node->retire_err));
-    serve(node);
+    if (node->stopping)
+        return;
+    node->broker.checkpoints = checkpoints_create(&node->broker);
+    node->first_checkpoints.done = first_written;
+    checkpoints_rewrite(node->broker.checkpoints, &node->first_checkpoints);
 }
 
 static void all_know(struct node *node) {
@@ -567,7 +574,7 @@ bool node_destroy(struct node *node) {
     bool clean = !node->failed;
     trace_info("broker", clean ? "stopped" : "stopped after a failure");
     cleaner_destroy(broker->cleaner);
-    checkpoints_destroy(node->checkpoints);
+    checkpoints_destroy(broker->checkpoints);
     connections_destroy(broker->connections);
     telemetry_destroy(broker->telemetry);
     controller_destroy(broker->controller);

@@ -1,15 +1,17 @@
 /* The topics of the image become logs on the shard that owns each partition: made, opened, re-led, configured, deleted.
  *
  * A topic that is deleted and made again under the same name has the same directory: the new log waits until the old
- * one's has been renamed, on whichever shard that happens. */
+ * one's has been renamed, on whichever shard that happens; and it is renamed when the checkpoint files tell of it no more. */
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/trace.h"
+#include "broker/checkpoints.h"
 #include "broker/connections.h"
 #include "broker/coordinators.h"
 #include "broker/cordon.h"
 #include "broker/internal_topics.h"
 #include "broker/moves.h"
+#include "broker/shard_call.h"
 #include "broker/share_partitions.h"
 #include "broker/share_sessions.h"
 #include "broker/strays.h"
@@ -392,6 +394,35 @@ static void log_deleted(enum err err, void *arg) {
         partitions_close_all(shard, shard->partitions_state->closed);
 }
 
+static void delete_log(struct partition *partition) {
+    struct broker_shard *shard = partition->user;
+    struct log *log = partition->log;
+    partition->log = NULL;
+    log_delete(log, broker_config_int(shard->broker->config, "log.segment.delete.delay.ms"), log_deleted, partition);
+}
+
+struct forgetting { /* the partition's shard -> shard 0: rewrite the checkpoints, of which it is no part any more */
+    struct shard_call call;
+    struct checkpoints_wait wait;
+    struct partition *partition;
+};
+static void forgotten(struct checkpoints_wait *wait) {
+    shard_call_return(&container_of(wait, struct forgetting, wait)->call);
+}
+static void forget_run(struct shard_call *call) {
+    struct checkpoints *checkpoints = call->at->broker->checkpoints;
+    if (checkpoints)
+        checkpoints_rewrite(checkpoints, &container_of(call, struct forgetting, call)->wait);
+    else /* the start has yet to write them */
+        shard_call_return(call);
+}
+static void forget_back(struct shard_call *call) {
+    struct forgetting *forgetting = container_of(call, struct forgetting, call);
+    struct partition *partition = forgetting->partition;
+    mem_free(forgetting);
+    delete_log(partition);
+}
+
 static void delete_partition(struct partition *partition) {
     struct broker_shard *shard = partition->user;
     if (!partition->deleting) {
@@ -414,10 +445,16 @@ static void delete_partition(struct partition *partition) {
         partition_free(partition);
         return;
     }
-    struct log *log = partition->log;
-    partition->log = NULL;
     state->closing++;
-    log_delete(log, broker_config_int(shard->broker->config, "log.segment.delete.delay.ms"), log_deleted, partition);
+    if (!partition->checkpointed) {
+        delete_log(partition);
+        return;
+    }
+    struct forgetting *forgetting = mem_new(struct forgetting);
+    forgetting->partition = partition;
+    forgetting->wait.done = forgotten;
+    forgetting->call = (struct shard_call){.home = shard, .at = &shard->broker->shards[0], .run = forget_run, .back = forget_back};
+    shard_call_send(&forgetting->call);
 }
 
 /* ---- closing ------------------------------------------------------------------------------------------------------------------- */

@@ -319,11 +319,6 @@ struct journal_entry { /* of an earlier run's journal; bytes borrowed from the i
 };
 int inventory_journal_entries(const struct log_inventory *inventory, int dir, struct uuid topic_id, int32_t partition,
                               const struct journal_entry **ret_entries);
-struct inventory_checkpoint {
-    int64_t recovery_point, log_start, high_watermark, cleaned; /* -1: not in the checkpoint */
-};
-struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
-                                                 int32_t partition);
 
 /* ---- journal format, shared by journal.c and journal_read.c ---- */
 /* A group starts on a block of its own with its head, which goes on to the next block:

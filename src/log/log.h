@@ -69,6 +69,12 @@ void log_inventory_each(const struct log_inventory *inventory,
 int log_inventory_find(const struct log_inventory *inventory, struct slice topic, int32_t partition);
 /* The same for a `-future` directory, with its name. */
 int log_inventory_find_future(const struct log_inventory *inventory, struct slice topic, int32_t partition, const char **ret_name);
+/* What the directory's checkpoint files said of topic-partition at the start. */
+struct inventory_checkpoint {
+    int64_t recovery_point, log_start, high_watermark, cleaned; /* -1: not there */
+};
+struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
+                                                 int32_t partition);
 /* When all logs are open: marks the directories of partitions that are nobody's. */
 void log_inventory_find_strays(struct log_inventory *inventory, bool (*is_known)(void *arg, struct slice topic, int32_t partition),
                                void *arg);

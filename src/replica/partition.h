@@ -39,6 +39,7 @@ struct partition {
     struct log *log;    /* NULL: opening, offline or deleting */
     enum err err;       /* why there is no log: AGAIN while it opens, OFFLINE, ...; NOT_FOUND: deleted */
     bool opening, deleting;
+    bool checkpointed;  /* checkpoint files may tell of it (broker/checkpoints.c) */
     bool frozen;        /* appends wait: the last moment of a move */
     struct move *move;  /* to another log directory; NULL: none (broker/moves.c) */
     int32_t dir_at_open;     /* index of the directory it is opened in */
