@@ -5,7 +5,7 @@ dict, decode any answer to one; record batches with every field free; a connecti
     answer = conn.ask("Metadata", 12, {"Topics": [{"Name": "t"}]})          # fields not given have their defaults
     answer = conn.ask("Produce", 11, {"Acks": 1, ...: batch([record(b"k", b"v")])})
 """
-import functools, glob, os, socket, struct, sys, uuid, zlib
+import functools, glob, os, re, socket, struct, sys, uuid, zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tools", "gen"))
@@ -43,6 +43,13 @@ def messages():
                 found[message.kind, name] = message
                 found["key", message.key] = name
     return found
+
+
+def not_served_yet():
+    """The keys of the requests that docs/PLAN.md says are not served yet."""
+    text = open(os.path.join(ROOT, "docs/PLAN.md")).read()
+    section = text.split("## Requests not served yet", 1)[1].split("\n## ", 1)[0]
+    return {messages()["request", name].key for row in re.findall(r"^\| .*", section, re.M) for name in re.findall(r"`(\w+)`", row)}
 
 
 def within(versions, version):

@@ -18,6 +18,8 @@ def api_versions(s):
         s.tell(f"features v{version}", [answer.get("SupportedFeatures"), answer.get("FinalizedFeatures")])
         shared = [key for key in answer["ApiKeys"] if key["ApiKey"] in s.common]
         s.tell(f"keys v{version}", shared)
+        # 71 and 72 are Kafka's when a receiver is configured, 93 is 4.4's
+        s.tell(f"which v{version}", [key["ApiKey"] for key in answer["ApiKeys"] if key["ApiKey"] not in not_served_yet() | {71, 72, 93}])
         s.tell(f"order v{version}", answer["ApiKeys"] == sorted(answer["ApiKeys"], key=lambda k: k["ApiKey"]))
         s.tell(f"the rest v{version}", {k: v for k, v in answer.items() if k not in ("ApiKeys", "FinalizedFeaturesEpoch", "SupportedFeatures", "FinalizedFeatures")})
     for name, software in (("", "1"), ("a_b", "1"), ("-a", "1"), ("a", ""), ("a", "1.0-x"), ("\u00e4", "1"), ("a.b-c9", "9"), (" ", "1"), ("a-", "1")):
