@@ -310,6 +310,15 @@ static enum err take_record(struct coordinator *coordinator, const struct coordi
     return ERR_OK;
 }
 
+/* The records of an operation are refused. What it did to the state by itself is taken back by it, or else forgotten: no
+ * operation behind it may build on what the log does not have (a transaction that would end without its record). */
+static void refuse_records(struct coordinator *coordinator, struct coordinator_op *op, int16_t error) {
+    if (op->undo)
+        op->undo(op, coordinator->state);
+    else if (op->applied && flush(coordinator))
+        reload(coordinator, coordinator->applied_end, error);
+}
+
 /* A record of ours does not fit the state: of the batch what came before the operation is kept. */
 static int16_t take_back(struct coordinator *coordinator, const struct batch_builder *builder, size_t size, enum err err) {
     trace_error("coordinator", "a record that was just decided cannot be replayed",
@@ -332,16 +341,14 @@ static int16_t check_producer(const struct coordinator *coordinator, const struc
 static int16_t take_records(struct coordinator *coordinator, struct coordinator_op *op) {
     int16_t error = check_producer(coordinator, op);
     if (error) {
-        if (op->undo)
-            op->undo(op, coordinator->state);
+        refuse_records(coordinator, op, error);
         return error;
     }
     size_t limit = size_max(coordinator) - BATCH_HEADER_SIZE;
     if (op->size > limit && !op->divisible && (coordinator->codec == CODEC_NONE || op->size > 16 * limit)) {
         trace_warn("coordinator", "records of one operation are too large for a batch", TRACE_SLICE("topic", coordinator->partition->topic),
                    TRACE_INT("partition", coordinator->partition->index), TRACE_INT("size", op->size), TRACE_INT("limit", limit));
-        if (op->undo)
-            op->undo(op, coordinator->state);
+        refuse_records(coordinator, op, coordinator_error(ERR_TOO_LARGE));
         return coordinator_error(ERR_TOO_LARGE);
     }
     bool alone = op->transactional || (!op->divisible && coordinator->batch.size + op->size > limit);

@@ -239,6 +239,28 @@ static void give_ids(void *arg) {
     waiter->got(waiter, 0);
 }
 
+static void make_batches_small(void *arg) {
+    (void)arg;
+    struct log_settings settings = *log_get_settings(world.partition->log);
+    settings.validate.message_bytes_max = 1000;
+    log_set_settings(world.partition->log, &settings);
+}
+
+TEST(what_no_record_can_hold_did_not_happen) {
+    static char id[2000];
+    memset(id, 'x', sizeof id - 1);
+    begin();
+    struct call small = init_of("small"), large = init_of(id), add;
+    EXPECT_INT(ask(&small), 0);
+    world_do(make_batches_small, NULL);
+    EXPECT_INT(ask(&large), KAFKA_UNKNOWN_SERVER_ERROR);
+    world_until(world.coordinator->phase == COORDINATOR_ACTIVE);
+    EXPECT_INT(state_of(id), TXN_DEAD);
+    add = add_of("small", small.txn.answer_id, 0);
+    EXPECT_INT(ask(&add), 0);
+    finish();
+}
+
 TEST(who_needs_a_producer_id_waits_for_a_block) {
     begin();
     broker.no_ids = true;
