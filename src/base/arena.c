@@ -120,6 +120,16 @@ struct slice arena_slice(struct arena *arena, struct slice s) {
     return slice_of(copy, s.size);
 }
 
+void *arena_grow(struct arena *arena, void *items, size_t count, size_t item_size) {
+    if (count & (count - 1)) /* full at each power of two */
+        return items;
+    size_t room = count ? 2 * count : 1;
+    uint8_t *grown = arena_zalloc(arena, room * item_size);
+    if (count)
+        memcpy(grown, items, count * item_size);
+    return grown;
+}
+
 char *arena_printf(struct arena *arena, const char *fmt, ...) {
     va_list args, again;
     va_start(args, fmt);

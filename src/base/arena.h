@@ -31,6 +31,9 @@ void *arena_try_alloc(struct arena *arena, size_t size);
 struct slice arena_slice(struct arena *arena, struct slice s);
 char *arena_printf(struct arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void arena_on_reset(struct arena *arena, void (*fn)(void *arg), void *arg);
+/* An array of `count` items with room for one more, zeroed; `items` is what the last call gave (NULL before the first).
+ * Its room doubles, so that many small arrays cost what they hold: one of the greatest size for each would be its square. */
+void *arena_grow(struct arena *arena, void *items, size_t count, size_t item_size) __attribute__((returns_nonnull));
 
 #define arena_new(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))
 #define arena_array(arena, type, count) ((type *)arena_zalloc((arena), sizeof(type) * (size_t)(count)))

@@ -38,8 +38,8 @@ static void answer(struct share_acks *acks) {
         if (!topic || !uuid_eq(topic->topic_id, item->topic_id)) {
             topic = &response.responses[response.responses_count++];
             topic->topic_id = item->topic_id;
-            topic->partitions = arena_array(arena, struct share_acknowledge_response_partition_data, acks->count - i);
         }
+        topic->partitions = arena_grow(arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
         struct share_acknowledge_response_partition_data *out = &topic->partitions[topic->partitions_count++];
         share_acknowledge_response_partition_data_init(out);
         out->partition_index = item->index;

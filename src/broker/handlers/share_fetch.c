@@ -577,9 +577,8 @@ static struct share_fetch_response_partition_data *add(struct fetch *fetch, stru
     if (!topic) {
         topic = &response->responses[response->responses_count++];
         topic->topic_id = topic_id;
-        topic->partitions =
-            arena_array(&fetch->request->arena, struct share_fetch_response_partition_data, fetch->count + fetch->acks.count + 1);
     }
+    topic->partitions = arena_grow(&fetch->request->arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
     struct share_fetch_response_partition_data *out = &topic->partitions[topic->partitions_count++];
     share_fetch_response_partition_data_init(out);
     out->partition_index = index;

@@ -39,33 +39,34 @@ static void visit(struct fanout_item *base, struct partition *partition) {
 
 /* ---- the answer: a producer once, with its partitions, of which the last result counts ----------------------------------- */
 
-static out_marker *get_marker(struct write_txn_markers_response *response, int64_t producer_id, int capacity, struct arena *arena) {
+static out_marker *get_marker(struct write_txn_markers_response *response, int64_t producer_id) {
     for (int i = 0; i < response->markers_count; i++)
         if (response->markers[i].producer_id == producer_id)
             return &response->markers[i];
     out_marker *marker = &response->markers[response->markers_count++];
     marker->producer_id = producer_id;
-    marker->topics = arena_array(arena, out_topic, capacity);
     return marker;
 }
 
-static out_topic *get_topic(out_marker *marker, struct slice name, int capacity, struct arena *arena) {
+static out_topic *get_topic(out_marker *marker, struct slice name, struct arena *arena) {
     for (int i = 0; i < marker->topics_count; i++)
         if (slice_eq(marker->topics[i].name, name))
             return &marker->topics[i];
+    marker->topics = arena_grow(arena, marker->topics, (size_t)marker->topics_count, sizeof *marker->topics);
     out_topic *topic = &marker->topics[marker->topics_count++];
     topic->name = name;
-    topic->partitions = arena_array(arena, out_partition, capacity);
     return topic;
 }
 
-static void add_result(struct write_txn_markers_response *response, const struct item *item, int capacity, struct arena *arena) {
-    out_topic *topic = get_topic(get_marker(response, item->producer_id, capacity, arena), item->topic, capacity, arena);
+static void add_result(struct write_txn_markers_response *response, const struct item *item, struct arena *arena) {
+    out_topic *topic = get_topic(get_marker(response, item->producer_id), item->topic, arena);
     int at = 0;
     while (at < topic->partitions_count && topic->partitions[at].partition_index != item->partition)
         at++;
-    if (at == topic->partitions_count)
+    if (at == topic->partitions_count) {
+        topic->partitions = arena_grow(arena, topic->partitions, (size_t)at, sizeof *topic->partitions);
         topic->partitions_count++;
+    }
     topic->partitions[at] = (out_partition){item->partition, item->error};
 }
 
@@ -75,7 +76,7 @@ static void done(struct fanout *fanout) {
     write_txn_markers_response_init(&response);
     response.markers = arena_array(&fanout->request->arena, out_marker, write->count + 1);
     for (int i = 0; i < write->count; i++)
-        add_result(&response, &write->items[i], write->count, &fanout->request->arena);
+        add_result(&response, &write->items[i], &fanout->request->arena);
     request_answer(fanout->request, write_txn_markers, &response);
 }
 

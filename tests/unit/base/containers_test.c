@@ -155,6 +155,20 @@ TEST(arena_refuses_beyond_its_limit_and_runs_hooks_on_reset) {
     arena_deinit(&arena);
 }
 
+TEST(arrays_grow_in_an_arena_and_cost_what_they_hold) {
+    struct arena arena = {0};
+    int64_t *items = NULL;
+    for (int i = 0; i < 1000; i++) {
+        items = arena_grow(&arena, items, (size_t)i, sizeof *items);
+        EXPECT_INT(items[i], 0);
+        items[i] = i;
+    }
+    for (int i = 0; i < 1000; i++)
+        EXPECT_INT(items[i], i);
+    EXPECT(arena.size < 4 * 1000 * sizeof *items);
+    arena_deinit(&arena);
+}
+
 TEST(buf_grows_and_keeps_its_text) {
     struct buf buf = {0};
     for (int i = 0; i < 1000; i++)
