@@ -214,6 +214,11 @@ static bool change(struct consumer_step *step, bool *ret_new) {
                                        SLICE_FMT(is), reason);
 }
 
+/* A clock that was set back must not hold expressions up until it has caught up: what is of the future is old. */
+static bool is_within(int64_t ms, int64_t since_ms, int64_t now_ms) {
+    return since_ms <= now_ms && now_ms - since_ms <= ms;
+}
+
 /* The expressions as they will be. */
 static int subscribed(const struct consumer_step *step, struct slice *patterns) {
     int count = 0;
@@ -250,12 +255,12 @@ bool consumer_step_regex(struct consumer_step *step) {
     struct coordinator *coordinator = step->op->coordinator;
     int64_t now_ms = coordinator_now_ms(coordinator);
     struct groups *groups = group->group.groups;
-    if ((!is_needed && !has_any) || is_under_way(groups, step->group_id) || now_ms <= refreshed_ms + REFRESH_MS_MIN)
+    if ((!is_needed && !has_any) || is_under_way(groups, step->group_id) || is_within(REFRESH_MS_MIN, refreshed_ms, now_ms))
         return true;
     struct slice *patterns = arena_array(step->op->arena, struct slice, group->regexes.count + 2);
     int count = subscribed(step, patterns);
     is_needed |= count != group->resolved_count || version < coordinator->host->image->topics_added ||
-                 now_ms > refreshed_ms + coordinator_config_int(coordinator, "group.consumer.regex.refresh.interval.ms");
+                 !is_within(coordinator_config_int(coordinator, "group.consumer.regex.refresh.interval.ms"), refreshed_ms, now_ms);
     if (is_needed && count)
         begin(groups, step->group_id, patterns, count);
     return true;

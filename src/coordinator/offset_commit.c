@@ -48,7 +48,8 @@ static void add_record(struct coordinator_op *op, const struct offset_commit *co
     value.leader_epoch = partition->leader_epoch;
     value.metadata = partition->metadata.ptr ? partition->metadata : SLICE_EMPTY;
     value.commit_timestamp = now_ms;
-    value.expire_timestamp = commit->retention_ms == -1 ? -1 : now_ms + commit->retention_ms;
+    if (commit->retention_ms != -1 && __builtin_add_overflow(now_ms, commit->retention_ms, &value.expire_timestamp))
+        value.expire_timestamp = INT64_MAX;
     if (!commit->caller.transactional)
         value.topic_id = topic->id;
     offset_add_commit(op, commit->group, topic->name, partition->partition, &value);

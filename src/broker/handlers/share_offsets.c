@@ -71,7 +71,7 @@ static void summary_done(struct coordinator_visit *visit, int16_t error) {
     if (!error && !summary->call.error) {
         summary->out->start_offset = summary->call.start_offset;
         summary->out->leader_epoch = summary->call.leader_epoch;
-        if (summary->call.start_offset != -1 && summary->call.complete_count != -1)
+        if (summary->call.start_offset >= 0 && summary->call.complete_count != -1) /* below 0: whoever altered it said so */
             fanout_add(&description->fanout, &summary->end, summary->topic_id, summary->out->partition_index);
     }
     finish(description);
