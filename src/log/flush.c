@@ -119,6 +119,8 @@ static void write_finished(struct segment_write *write, enum err err) {
         }
         write_free(write);
         flush_progress(log);
+        if (err == ERR_NO_SPACE && store->dirs[log->dir].journal)
+            journal_unstick(store->dirs[log->dir].journal);
         return;
     }
     if (log->state == ERR_NO_SPACE) {
@@ -336,7 +338,7 @@ static void flush_log(struct log *log) {
     int64_t pending = (int64_t)log_pending_bytes(log);
     const struct segment *last = log_last_segment(log);
     /* A batch that a write behind has brought to the segment in part may have left the tail in part. */
-    bool direct = pending >= DIRECT_MIN || !journal || pending > last->size || !tail_holds(log, last, last->size - pending);
+    bool direct = pending >= DIRECT_MIN || !journal || journal_is_stuck(journal) || pending > last->size || !tail_holds(log, last, last->size - pending);
     bool may_add = journal && !lacks_direct(log);
     if (log->renaming) {
         if (may_add && journal_add(journal, log))

@@ -251,6 +251,10 @@ enum err journal_make_file(struct journal *journal) MUST_USE; /* on any thread, 
 bool journal_add(struct journal *journal, struct log *log);
 void journal_submit(struct journal *journal);   /* sends the filling group when none is in flight */
 void journal_reclaim(struct journal *journal);  /* frees groups whose bytes the segments have; asks for more */
+/* The ring is full of what segments lack for which the disk has no room: nothing that is added comes through. */
+bool journal_is_stuck(struct journal *journal);
+/* Then what waits in it is written to the segments, or refused as theirs is. */
+void journal_unstick(struct journal *journal);
 /* From now on no group is reclaimed: a log was closed, or its directory failed, before its segments had all. */
 void journal_keep(struct journal *journal);
 void journal_destroy(struct journal *journal);  /* frees memory; the file stays */

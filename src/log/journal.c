@@ -439,8 +439,10 @@ void journal_submit(struct journal *journal) {
     if (pos < 0) {
         journal_reclaim(journal);
         pos = ring_place(journal, size);
-        if (pos < 0)
+        if (pos < 0) {
+            journal_unstick(journal);
             return; /* the writes behind that reclaim has started will come back here */
+        }
     }
     group->pos = pos;
     group->size = size;
@@ -478,6 +480,25 @@ void journal_submit(struct journal *journal) {
 
 void journal_keep(struct journal *journal) {
     journal->keeps = true;
+}
+
+bool journal_is_stuck(struct journal *journal) {
+    if (!journal->filling || journal->flying || journal->failed || ring_place(journal, (int64_t)load_size(journal->filling_load)) >= 0)
+        return false;
+    const struct group *oldest = container_of(journal->groups.next, struct group, node);
+    const struct log *log = oldest->satisfied < oldest->count ? slot_log(journal->store, &oldest->logs[oldest->satisfied]) : NULL;
+    return journal->keeps || (log && log->state == ERR_NO_SPACE);
+}
+
+void journal_unstick(struct journal *journal) {
+    if (!journal_is_stuck(journal))
+        return;
+    const struct group *group = journal->filling;
+    for (int i = 0; i < group->count && journal->store->behind_writes < BEHIND_WRITES_MAX; i++) {
+        struct log *log = slot_log(journal->store, &group->logs[i]);
+        if (log && log->state == ERR_OK && log->written_end < group->logs[i].end_offset)
+            flush_behind(log);
+    }
 }
 
 void journal_reclaim(struct journal *journal) {
