@@ -4,6 +4,9 @@ RULES = [
     # ApiVersions 5 is Kafka 4.4's (KIP-1242).
     {"where": r"^api_versions: keys .*\.18\.MaxVersion$", "kafka": "^4$", "myelin": "^5$"},
     {"where": r"^api_versions: frame ApiVersions", "kafka": "0004\"$", "myelin": "0005\"$"},
+    # As are DeleteGroups 3, and 1 of the requests of streams groups.
+    {"where": r"^api_versions: keys .*\.42\.MaxVersion$", "kafka": "^2$", "myelin": "^3$"},
+    {"where": r"^api_versions: keys .*\.8[89]\.MaxVersion$", "kafka": "^0$", "myelin": "^1$"},
     # TxnOffsetCommit 6 is Kafka 4.4's (topic ids).
     {"where": r"^api_versions: keys .*\.28\.MaxVersion$", "kafka": "^5$", "myelin": "^6$"},
     # Kafka fails the whole request with -1 when one name is empty; the others are answered here, and that one with 17.
