@@ -44,20 +44,65 @@ static void add_topic(struct collect_lags *lags, const struct broker_shard *shar
     }
 }
 
-static void take_offsets(struct collect_lags *lags, struct broker_shard *shard) {
-    for (int32_t i = 0; i < coordinator_slots(shard, COORDINATOR_GROUP); i++) {
-        const struct coordinator *coordinator = coordinator_find(shard, COORDINATOR_GROUP, i);
+static void take_offsets(struct collect_lags *lags, struct broker_shard *shard, const struct groups *groups) {
+    lags->groups += (int64_t)groups->by_id.count;
+    lags->offsets += groups->offsets->count;
+    for (struct list *node = groups->all.next; node != &groups->all && lags->count < lags->lags_max; node = node->next) {
+        const struct offset_group *group = offsets_find_group(groups->offsets, list_entry(node, struct group, all)->id);
+        for (struct list *at = group ? group->topics.next : NULL; group && at != &group->topics; at = at->next)
+            add_topic(lags, shard, list_entry(at, struct offset_topic, in_group));
+    }
+}
+
+/* ---- the coordinators ---------------------------------------------------------------------------------------------------- */
+
+const char *const group_state_names[GROUP_STATES] = {"Empty",     "PreparingRebalance", "CompletingRebalance", "Stable",
+                                                     "Assigning", "Reconciling",        "NotReady",            "Dead"};
+
+static void count_groups(struct coordinator_numbers *to, const struct groups *groups) {
+    for (struct list *node = groups->all.next; node != &groups->all; node = node->next) {
+        const struct group *group = list_entry(node, struct group, all);
+        const char *name = group->methods->state_name(group);
+        int state = 0;
+        while (state < GROUP_STATES - 1 && strcmp(name, group_state_names[state]))
+            state++;
+        to->groups[group->methods->type][state]++;
+    }
+    for (int type = 0; type < GROUP_TYPES; type++)
+        to->rebalances[type] += groups->rebalances[type];
+    to->commits += groups->offsets->commits;
+    to->expired += groups->offsets->expired;
+    to->deleted += groups->offsets->deleted;
+}
+
+static void count_coordinators(struct coordinator_numbers *to, struct broker_shard *shard) {
+    for (int type = 0; type < COORDINATOR_TYPES; type++)
+        for (int32_t i = 0; i < coordinator_slots(shard, (enum coordinator_type)type); i++) {
+            const struct coordinator *coordinator = coordinator_find(shard, (enum coordinator_type)type, i);
+            if (!coordinator)
+                continue;
+            to->phases[type][coordinator->phase]++;
+            if (coordinator->phase != COORDINATOR_ACTIVE)
+                continue;
+            to->load_ns[type] += coordinator->load_ns;
+            if (coordinator->load_ns > to->load_max_ns[type])
+                to->load_max_ns[type] = coordinator->load_ns;
+        }
+}
+
+/* False: there are more. */
+static bool visit_coordinators(struct collect_lags *lags, struct broker_shard *shard) {
+    if (lags->next == 0)
+        count_coordinators(&lags->coordinators, shard);
+    while (lags->next < coordinator_slots(shard, COORDINATOR_GROUP)) {
+        const struct coordinator *coordinator = coordinator_find(shard, COORDINATOR_GROUP, (int32_t)lags->next++);
         if (!coordinator || coordinator->phase != COORDINATOR_ACTIVE)
             continue;
-        const struct groups *groups = coordinator->state;
-        lags->groups += (int64_t)groups->by_id.count;
-        lags->offsets += groups->offsets->count;
-        for (struct list *node = groups->all.next; node != &groups->all && lags->count < lags->lags_max; node = node->next) {
-            const struct offset_group *group = offsets_find_group(groups->offsets, list_entry(node, struct group, all)->id);
-            for (struct list *at = group ? group->topics.next : NULL; group && at != &group->topics; at = at->next)
-                add_topic(lags, shard, list_entry(at, struct offset_topic, in_group));
-        }
+        take_offsets(lags, shard, coordinator->state);
+        count_groups(&lags->coordinators, coordinator->state);
+        return false;
     }
+    return true;
 }
 
 /* ---- the logs ------------------------------------------------------------------------------------------------------------ */
@@ -114,8 +159,10 @@ static void look(struct shard *shard, struct message *message) {
     struct collect_lags *lags = container_of(message, struct collect_lags, message);
     struct broker_shard *broker_shard = broker_shard_of(shard);
     if (!lags->second_round) {
-        take_offsets(lags, broker_shard);
-        visit_next(lags);
+        if (visit_coordinators(lags, broker_shard))
+            visit_next(lags);
+        else
+            go_on(lags);
         return;
     }
     for (int looks = 0; lags->next < lags->count; lags->next++) {

@@ -3,12 +3,13 @@
  *     shard 0, 1, ...: the offsets of the groups whose coordinators are there, until there are `lags_max`
  *     shard 0, 1, ...: ends of the logs there, and the time of the first record that was not consumed
  *
- * One visit after the other, started by any thread; a scrape of 1000 offsets costs a shard some 100 us a turn. The time comes
+ * One visit after the other, a coordinator of groups a turn, started by any thread; a scrape of 1000 offsets costs a shard some 100 us a turn. The time comes
  * from the batch that holds the offset: that of its first record, so that seconds behind are rather too many than too few. */
 #ifndef BROKER_LAG_H
 #define BROKER_LAG_H
 
 #include "broker/broker.h"
+#include "coordinator/groups.h"
 
 struct group_lag {
     struct slice group, topic;
@@ -18,6 +19,18 @@ struct group_lag {
     int64_t end, last_stable;   /* -1: not known, the partition is not here */
     int64_t next_ms;            /* time of the first record behind the offset; -1: there is none, or it has no time */
 };
+
+/* What there is at the coordinators. Counters count since the loads. */
+enum { GROUP_STATES = 8, COORDINATOR_PHASES = 3 };
+extern const char *const group_state_names[GROUP_STATES];
+struct coordinator_numbers {
+    int64_t groups[GROUP_TYPES][GROUP_STATES];
+    uint64_t rebalances[GROUP_TYPES]; /* see struct groups */
+    uint64_t commits, expired, deleted; /* committed offsets */
+    int64_t phases[COORDINATOR_TYPES][COORDINATOR_PHASES]; /* partitions */
+    uint64_t load_ns[COORDINATOR_TYPES], load_max_ns[COORDINATOR_TYPES]; /* of the active ones: sum, longest */
+};
+
 struct collect_lags {
     struct message message; /* free for the owner after finished() */
     struct broker *broker;
@@ -26,6 +39,7 @@ struct collect_lags {
     /* result */
     struct group_lag *lags;
     int64_t count, groups, offsets; /* groups and offsets: all there are */
+    struct coordinator_numbers coordinators;
     struct arena arena;
     /* private */
     int shard;

@@ -54,6 +54,7 @@ static void settle(struct classic_sync *sync, struct classic_group *group) {
     sync->op->undo = undo_assignments;
     sync->op->undo_arg = settled;
     classic_enter(group, CLASSIC_STABLE);
+    group->group.groups->rebalances[GROUP_CLASSIC]++;
     classic_each_member(member, group) {
         if (!member->sync)
             continue;

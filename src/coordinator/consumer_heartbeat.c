@@ -200,7 +200,7 @@ bool consumer_step_subscribe(struct consumer_step *step, bool is_classic) {
     int64_t hash = consumer_hash(group, step->op->arena);
     consumer_shift(group, &step->is, &step->was);
     if (bump || hash != group->metadata_hash)
-        consumer_add_epoch(step->op, step->group_id, ++step->group_epoch, hash);
+        consumer_bump_epoch(step->op, step->group_id, ++step->group_epoch, hash);
     group->metadata_seen = topics_changed;
     if (group->has_topics_record)
         consumer_add_tombstone(step->op, CONSUMER_RECORD_TOPICS, step->group_id, SLICE_NULL);
@@ -392,7 +392,7 @@ void consumer_fence(struct consumer_group *group, struct coordinator_op *op, str
     int64_t hash = consumer_hash(group, op->arena);
     for (int i = 0; i < count; i++)
         consumer_shift(group, NULL, members[i]->subscription);
-    consumer_add_epoch(op, id, group->epoch + 1, hash);
+    consumer_bump_epoch(op, id, group->epoch + 1, hash);
 }
 
 void consumer_member_is_due(struct consumer_member *member, struct coordinator_op *op, const char *why) {

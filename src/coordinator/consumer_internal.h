@@ -158,6 +158,7 @@ struct consumer_subscription consumer_subscription_new(void); /* of a member wit
 
 void consumer_add_member(struct coordinator_op *op, struct slice group, struct slice member, const struct consumer_subscription *subscription);
 void consumer_add_epoch(struct coordinator_op *op, struct slice group, int32_t epoch, int64_t hash);
+void consumer_bump_epoch(struct coordinator_op *op, struct slice group, int32_t epoch, int64_t hash); /* to a new one: a rebalance */
 void consumer_add_target_epoch(struct coordinator_op *op, struct slice group, int32_t epoch, int64_t timestamp_ms);
 void consumer_add_target(struct coordinator_op *op, struct slice group, struct slice member, struct consumer_partitions target);
 void consumer_add_current(struct coordinator_op *op, struct slice group, struct slice member, const struct consumer_current *current);

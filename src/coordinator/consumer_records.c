@@ -99,6 +99,12 @@ void consumer_add_epoch(struct coordinator_op *op, struct slice group, int32_t e
     coordinator_add(op, key_of(op, CONSUMER_RECORD_GROUP, group, SLICE_NULL), RECORD_VALUE(op->arena, 0, consumer_group_metadata_value, &value));
 }
 
+void consumer_bump_epoch(struct coordinator_op *op, struct slice group, int32_t epoch, int64_t hash) {
+    struct groups *groups = op->coordinator->state;
+    groups->rebalances[GROUP_CONSUMER]++;
+    consumer_add_epoch(op, group, epoch, hash);
+}
+
 void consumer_add_target_epoch(struct coordinator_op *op, struct slice group, int32_t epoch, int64_t timestamp_ms) {
     struct consumer_group_target_assignment_metadata_value value = {.assignment_epoch = epoch, .assignment_timestamp = timestamp_ms};
     coordinator_add(op, key_of(op, CONSUMER_RECORD_TARGET_EPOCH, group, SLICE_NULL),

@@ -109,7 +109,7 @@ static void add_records(struct consumer_group *group, struct coordinator_op *op,
     names = consumer_names_sort(op->arena, names, count, &distinct);
     int64_t hash = metadata_hash_group(op->coordinator->host->image, names, distinct);
     if (bump || hash != group->metadata_hash)
-        consumer_add_epoch(op, id, group->epoch + 1, hash);
+        consumer_bump_epoch(op, id, group->epoch + 1, hash);
 }
 
 static void decide(struct coordinator_op *op, void *state) {

@@ -108,6 +108,7 @@ void coordinator_load_done(struct coordinator *coordinator, enum err err) {
         return;
     }
     coordinator->phase = COORDINATOR_ACTIVE;
+    coordinator->load_ns = coordinator_now_ns(coordinator) - coordinator->load_start_ns;
     coordinator->applied_end = log_offsets(coordinator->partition->log).end;
     if (coordinator->kind->loaded)
         coordinator->kind->loaded(coordinator->state);

@@ -94,6 +94,7 @@ struct coordinator {
     struct turn_hook hook;
     struct timer linger_timer, timeout_timer;
     bool stopping;
+    uint64_t load_start_ns, load_ns;    /* the last load that ended took so long */
 };
 
 /* Made when the partition's log is open and led here; begins to load. */

@@ -71,7 +71,7 @@ struct groups { /* the state of a COORDINATOR_GROUP */
     struct map by_id;        /* struct group */
     struct list classic_due; /* timers of classic groups that have fired, their operation is to come; classic.c */
     struct list share_due;   /* members of share groups whose session has ended; share_group.c */
-    uint64_t share_rebalances;
+    uint64_t rebalances[GROUP_TYPES]; /* since the load: of classic groups those that ended, of others new epochs */
     struct list all;
     struct list resolutions; /* of consumer groups' expressions, under way; consumer_regex.c */
     struct offsets *offsets; /* offsets.c */

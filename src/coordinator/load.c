@@ -217,6 +217,7 @@ void load_woken(struct coordinator *coordinator) {
 void load_start(struct coordinator *coordinator) {
     struct coordinator_load *load = mem_new(struct coordinator_load);
     load->coordinator = coordinator;
+    coordinator->load_start_ns = coordinator_now_ns(coordinator);
     load->step_timer.fire = next_turn;
     load->read_bytes = coordinator_config_int(coordinator, buffer_key(coordinator->type));
     if (load->read_bytes > READ_BYTES_MAX)

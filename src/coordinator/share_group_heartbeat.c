@@ -229,7 +229,7 @@ static bool raise_epoch(struct beat *beat, bool bump) {
     if (!bump)
         return false;
     share_add_epoch(beat->op, beat->request->group_id, ++beat->epoch, hash);
-    beat->groups->share_rebalances++;
+    beat->groups->rebalances[GROUP_SHARE]++;
     return true;
 }
 

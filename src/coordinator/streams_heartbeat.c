@@ -379,6 +379,7 @@ static void bump_epoch(struct heartbeat *h) {
     h->group_epoch = h->group->epoch + h->bump;
     if (!h->bump)
         return;
+    h->groups->rebalances[GROUP_STREAMS]++;
     struct streams_epoch epoch = streams_epoch_of(h->group);
     epoch.epoch = h->group_epoch;
     epoch.metadata_hash = h->metadata_hash;

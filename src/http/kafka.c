@@ -330,13 +330,6 @@ static const struct {
     COUNTER("kafka_controller_controllerstats_electionfromeligibleleaderreplicas")
     GAUGE("kafka_server_raftmetrics_number_of_observers")
     GAUGE("kafka_server_raftmetrics_number_unknown_voter_connections")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroups")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroupscompletingrebalance")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroupsdead")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroupsempty")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroupspreparingrebalance")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numgroupsstable")
-    GAUGE("kafka_coordinator_group_groupmetadatamanager_numoffsets")
     GAUGE("kafka_coordinator_transaction_transactionmarkerchannelmanager_logappendretryqueuesize")
     GAUGE("kafka_coordinator_transaction_transactionmarkerchannelmanager_unknowndestinationqueuesize")
 };
@@ -361,4 +354,5 @@ void expose_kafka(struct exposition *e, const struct numbers *numbers) {
     expose_purgatory(e, numbers);
     expose_partitions(e, numbers);
     expose_zeros(e);
+    expose_coordinators(e, numbers);
 }

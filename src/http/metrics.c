@@ -196,10 +196,10 @@ static void render(struct scrape *scrape) {
         numbers->topics[i].name = scrape->names.names[i];
     for (int i = 0; i < numbers->partition_count; i++)
         numbers->partitions[i].name = scrape->names.names[numbers->topic_count + i];
+    numbers->lags = &scrape->lags;
     expose_kafka(&e, numbers);
     expose_requests(&e, numbers);
     expose_clients(&e, numbers);
-    numbers->lags = &scrape->lags;
     expose_lags(&e, numbers);
     expose_own(&e, numbers);
     answer_all(scrapes, &e.text);

@@ -56,6 +56,7 @@ struct numbers {
 void expose_kafka(struct exposition *e, const struct numbers *numbers);
 void expose_requests(struct exposition *e, const struct numbers *numbers);
 void expose_clients(struct exposition *e, const struct numbers *numbers);
+void expose_coordinators(struct exposition *e, const struct numbers *numbers); /* coordinators.c, for kafka.c */
 void expose_lags(struct exposition *e, const struct numbers *numbers);
 void expose_own(struct exposition *e, const struct numbers *numbers);
 /* The six quantiles of Kafka's histograms, each value times `unit`. labels() writes the labels; may be NULL. */
