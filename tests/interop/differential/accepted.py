@@ -7,6 +7,9 @@ RULES = [
     # As are DeleteGroups 3, and 1 of the requests of streams groups.
     {"where": r"^api_versions: keys .*\.42\.MaxVersion$", "kafka": "^2$", "myelin": "^3$"},
     {"where": r"^api_versions: keys .*\.8[89]\.MaxVersion$", "kafka": "^0$", "myelin": "^1$"},
+    # Whether the creation of a topic has failed by now is told as soon as it is known; the case waits for it and compares then.
+    {"where": r"^streams_topologies: StreamsGroupHeartbeat v0 m (three replicas|many missing) \.Status\[0\]\.StatusDetail$", "kafka": "Creation failed"},
+    {"where": r"^streams_topologies: StreamsGroupHeartbeat v0 m (three replicas|many missing) \.Status\[0\]\.StatusDetail$", "myelin": "Creation failed"},
     # TxnOffsetCommit 6 is Kafka 4.4's (topic ids).
     {"where": r"^api_versions: keys .*\.28\.MaxVersion$", "kafka": "^5$", "myelin": "^6$"},
     # Kafka fails the whole request with -1 when one name is empty; the others are answered here, and that one with 17.

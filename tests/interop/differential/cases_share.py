@@ -201,7 +201,7 @@ def share_sessions(s):
     m.fetch("close with acks", epoch=-1, acks=[(16, 17, [1])])
     m.fetch("closed", epoch=m.epoch)
     n = Member(s, "she", t, "m2", (0, 1))
-    n.fetch("another gets what was given back"), n.ack([], "close", epoch=-1)
+    n.fetch("another gets what was given back", wait=10000), n.ack([], "close", epoch=-1)
     m.epoch = 0
     m.fetch("a bad mode", mode=2)
 
