@@ -64,6 +64,18 @@ static void set_durable(struct log *log, int64_t end_offset, struct segment *seg
     flush_progress(log);
 }
 
+/* The tails hold more than they should: what only the journal has is written out, for nobody may send more before there is
+ * room. */
+static void relieve(struct log_store *store) {
+    if (store->tail_bytes <= store->options.tail_bytes_max)
+        return;
+    list_each_safe(node, &store->behind_logs) {
+        if (store->behind_writes >= BEHIND_WRITES_MAX)
+            return;
+        flush_behind(container_of(node, struct log, behind));
+    }
+}
+
 void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos) {
     set_durable(log, end_offset, segment, pos);
     if (log->written_end < log->durable_end && list_is_empty(&log->behind)) {
@@ -72,6 +84,7 @@ void flush_journal_done(struct log *log, int64_t end_offset, struct segment *seg
     }
     if (!log->writing && unwritten_bytes(log) >= WRITE_BEHIND)
         flush_behind(log);
+    relieve(log->store);
 }
 
 void flush_failed(struct log_store *store, int dir, enum err err, const char *what) {
@@ -156,6 +169,7 @@ static void write_finished(struct segment_write *write, enum err err) {
     if (log->phase != LOG_OPEN)
         flush_progress(log);
     tail_evict(store);
+    relieve(store);
     if (store->dirs[log->dir].journal)
         journal_reclaim(store->dirs[log->dir].journal), journal_submit(store->dirs[log->dir].journal);
 }
