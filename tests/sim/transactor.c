@@ -16,7 +16,7 @@
 #include "protocol/txn_offset_commit_response.h"
 #include "tests/sim/sim_test.h"
 
-enum { RECORDS_MAX = 5, TIMEOUT_MS = 8000 };
+enum { RECORDS_MAX = 5, TIMEOUT_MS = 8000, TIMEOUT_LONG_MS = 60000 };
 
 struct transactor {
     struct client client;
@@ -110,7 +110,7 @@ static void send_init(struct transactor *transactor) {
     int32_t unused;
     init_producer_id_request_init(&request);
     request.transactional_id = slice_str(transactor->id);
-    request.transaction_timeout_ms = TIMEOUT_MS;
+    request.transaction_timeout_ms = transactor->think_max_ns > NS_PER_S ? TIMEOUT_LONG_MS : TIMEOUT_MS;
     request.producer_id = -1;
     request.producer_epoch = -1;
     client_send(&transactor->client, API_INIT_PRODUCER_ID, 5, init_producer_id, &request, &unused);
