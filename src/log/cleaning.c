@@ -371,11 +371,12 @@ static enum err rename_all(const struct cleaning *cleaning, const char *from, co
     return err ? err : fs_sync_dir(cleaning->fs, cleaning->path);
 }
 
-/* What the last segment said of the log's end, a cleaned one may say no more. */
-static enum err make_active_file(const struct cleaning *cleaning) {
-    if (cleaning->active_base < 0)
+/* What the last segment that was written said of the log's end, a cleaned one may say no more: the next one says it, though
+ * its records are in the journal alone as yet. Not a later one, which would say that the next one's are in files. */
+static enum err make_next_file(const struct cleaning *cleaning) {
+    if (cleaning->next_base < 0)
         return ERR_OK;
-    char *path = mem_printf("%s/%020lld.log", cleaning->path, (long long)cleaning->active_base);
+    char *path = mem_printf("%s/%020lld.log", cleaning->path, (long long)cleaning->next_base);
     struct file *file;
     enum err err = fs_open(cleaning->fs, path, FILE_WRITE | FILE_CREATE, &file);
     mem_free(path);
@@ -401,7 +402,7 @@ static enum err remove_sources(const struct cleaning *cleaning) {
 }
 
 static enum err run_swap(struct cleaning *cleaning) {
-    enum err err = make_active_file(cleaning);
+    enum err err = make_next_file(cleaning);
     if (!err)
         err = rename_all(cleaning, ".cleaned", ".swap");
     if (err)

@@ -36,7 +36,7 @@ struct cleaning {
     uint64_t step_started_ns;
     int64_t settings_segment_bytes, settings_index_bytes;
     int32_t index_interval_bytes;
-    int64_t active_base;     /* of the active segment, when it has no file yet; else -1 */
+    int64_t next_base;       /* of the segment behind the group, when it has no file yet; else -1 */
     size_t buffer_bytes;
     int64_t step_bytes;      /* how much a step may read and write */
     struct clean_source *sources;

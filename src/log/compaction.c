@@ -319,9 +319,10 @@ static void resume_held(struct log *log) {
 }
 
 static void start_swap(struct cleaning *cleaning) {
-    struct log *log = cleaning->asked->log;
-    const struct segment *active = log_last_segment(log);
-    cleaning->active_base = active->exists ? -1 : active->base_offset;
+    const struct log *log = cleaning->asked->log;
+    const struct clean_group *group = &cleaning->groups[cleaning->group];
+    const struct segment *next = log->segments[log_find_segment(log, cleaning->sources[group->first].base_offset) + group->count];
+    cleaning->next_base = next->exists ? -1 : next->base_offset;
     cleaning->phase = CLEAN_SWAP;
     offload(cleaning);
 }
