@@ -336,6 +336,8 @@ static const char *foreign(const uint8_t *p) {
 }
 
 static bool may_dispatch(const struct conn *conn, const struct request *request) {
+    if (conn->holds)
+        return false;
     if (!conn->in_work)
         return list_is_empty(&conn->sending) || request->header.key == API_PRODUCE;
     return request->header.key == API_PRODUCE && conn->in_work == conn->produce_in_work && conn->unsent < CONN_PRODUCE_MAX;
@@ -508,6 +510,15 @@ static void advance(struct conn *conn) {
     }
     if (!move_when_idle(conn))
         receive(conn);
+}
+
+void conn_hold(struct conn *conn) {
+    conn->holds++;
+}
+
+void conn_let_go(struct conn *conn) {
+    if (--conn->holds == 0 && conn->held)
+        advance(conn);
 }
 
 /* ---- moving ------------------------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ struct conn {
     struct request *held;  /* read; waits until those before it are answered */
     int in_work;           /* handed out, not answered */
     int produce_in_work;
+    int holds;                 /* conn_hold() */
     int unsent;            /* in requests and sending */
     int64_t work_bytes;    /* of the frames of requests in work */
     bool spoke;            /* a request's header was read */
@@ -66,6 +67,10 @@ void conn_close(struct conn *conn);
 void conn_answered(struct conn *conn, struct request *request);
 /* All partitions of a request of it belong to one shard; -1: to several. */
 void conn_note_owner(struct conn *conn, int shard);
+/* A request of the connection must have done its work, or sent it on its way, before a later one may begin: the next is held
+ * until the last of those that hold let go. */
+void conn_hold(struct conn *conn);
+void conn_let_go(struct conn *conn);
 /* The node stops: ends each connection as soon as its last request is answered. */
 void conn_end_all(struct broker_shard *shard);
 /* Calls on_drained() when nothing is in work any more and the peers have closed. */

@@ -6,8 +6,9 @@
  *   coordinator   one request for those that were left
  *   second pass   what was left is appended with its guard; what was appended waits for the device
  *
- * Both passes and the request between them keep the order in which requests came: of one producer's batches none overtakes
- * another. A request for one partition waits in the first pass. */
+ * Both passes keep the order in which requests came, and until the second is on its way the connection's next request is
+ * held: it could find the transaction open in its first pass, and overtake what waits for its second. */
+#include "broker/conn.h"
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/produce.h"
 #include "metadata/config_check.h"
@@ -85,8 +86,6 @@ static void append_first(struct fanout_item *base, struct partition *partition) 
     item->state = PRODUCE_DONE;
     if (produce_append(item, partition, item->produce->txn->verifies ? GUARD_NONE : GUARD_NOT_NEEDED)) {
         fanout_item_done(base);
-    } else if (item->produce->txn->count == 1) {
-        produce_wait(item, partition);
     } else {
         item->state = PRODUCE_APPENDED;
         fanout_item_done(base);
@@ -123,6 +122,14 @@ static void run_second(struct produce_txn *txn) {
     fanout_run(&txn->second);
 }
 
+/* It may be answered, and its memory gone, when this returns. A connection that has gone is not held. */
+static void run_second_and_let_go(struct produce_txn *txn) {
+    struct conn *conn = txn->verifies ? txn->produce->request->conn : NULL;
+    run_second(txn);
+    if (conn)
+        conn_let_go(conn);
+}
+
 /* ---- the coordinator ---------------------------------------------------------------------------------------------------------- */
 
 /* What a producer makes of it: errors of the coordinator are those of a partition that is not ready, so that it repeats. */
@@ -154,7 +161,7 @@ static void verified(struct txn_visit *visit, int16_t error) {
         if (code)
             answer_unverified(item, code);
     }
-    run_second(txn);
+    run_second_and_let_go(txn);
 }
 
 static void first_done(struct fanout *fanout) {
@@ -163,21 +170,15 @@ static void first_done(struct fanout *fanout) {
     struct arena *arena = &produce->request->arena;
     struct txn_add_topic *topics = NULL;
     int32_t unverified = 0;
-    bool appended = false;
     for (struct produce_item *item = txn->first; item; item = item->next) {
-        appended = appended || item->state == PRODUCE_APPENDED;
         if (item->state != PRODUCE_UNVERIFIED)
             continue;
         if (!topics)
             topics = arena_array(arena, struct txn_add_topic, txn->count);
         topics[unverified++] = (struct txn_add_topic){item->topic, &item->base.index, 1, arena_new(arena, int16_t)};
     }
-    if (!unverified && !appended) {
-        produce_answer(produce);
-        return;
-    }
-    if (!unverified) {
-        run_second(txn);
+    if (!unverified) { /* perhaps nothing at all is left to do: then it is answered there */
+        run_second_and_let_go(txn);
         return;
     }
     txn->visit = (struct txn_visit){.txn = {.kind = bumps_epochs(produce) ? TXN_ADD : TXN_VERIFY,
@@ -197,6 +198,8 @@ void produce_txn_run(struct produce *produce) {
     txn->verifies = bumps_epochs(produce) ||
                     config_bool(config_broker_value(shard->broker->config, shard->image, "transaction.partition.verification.enable",
                                                     &produce->request->arena));
+    if (txn->verifies)
+        conn_hold(produce->request->conn);
     produce->fanout.visit = append_first;
     produce->fanout.done = first_done;
     fanout_run(&produce->fanout);
