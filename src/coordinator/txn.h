@@ -68,6 +68,7 @@ struct txn {
     struct slice id;       /* owned */
     struct txn_fields at;
     struct txn_topics topics;
+    uint64_t ending_since_ns; /* PREPARE_*: when its markers were last sent on their way */
 };
 
 /* ---- decisions (txn_decide.c). 0: *ret_next is to be written, unless it says otherwise ------------------------------------ */

@@ -8,6 +8,8 @@
 #include "coordinator/transactions.h"
 #include "protocol/errors.h"
 
+enum { ENDING_RETRY_S = 30 };
+
 /* A transaction on its way from PREPARE_* to COMPLETE_*. */
 struct ending {
     struct list node;          /* of txns->endings, while its markers are out */
@@ -98,8 +100,9 @@ static void prepared(struct coordinator_op *op, int16_t error) {
     host->transactions->send_markers(host, &ending->markers);
 }
 
-static void begin(struct transactions *txns, const struct txn *txn) {
+static void begin(struct transactions *txns, struct txn *txn) {
     struct ending *ending = ending_create(txns, txn);
+    txn->ending_since_ns = coordinator_now_ns(txns->coordinator);
     ending->op = (struct coordinator_op){.arena = &ending->arena, .decide = nothing, .done = prepared};
     coordinator_run(txns->coordinator, &ending->op);
 }
@@ -148,16 +151,26 @@ static void start_timer(struct transactions *txns, struct timer *timer, const ch
     timer_start(txns->coordinator->host->shard, timer, (uint64_t)(ms > 0 ? ms : 1) * NS_PER_MS);
 }
 
+/* Its outcome is in the log, and a log had no room for a marker or for the end: all of it once more, which does no harm. */
+static bool is_stuck(const struct transactions *txns, const struct txn *txn) {
+    return (txn->at.state == TXN_PREPARE_COMMIT || txn->at.state == TXN_PREPARE_ABORT) &&
+           coordinator_now_ns(txns->coordinator) - txn->ending_since_ns > ENDING_RETRY_S * NS_PER_S;
+}
+
 static void abort_due(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct transactions *txns = container_of(timer, struct transactions, abort_timer);
     start_timer(txns, timer, "transaction.abort.timed.out.transaction.cleanup.interval.ms");
     int64_t now_ms = coordinator_now_ms(txns->coordinator);
-    list_each(node, &txns->open)
-        if (is_timed_out(list_entry(node, struct txn, open), now_ms)) {
-            coordinator_task(txns->coordinator, decide_aborts, NULL);
-            return;
-        }
+    bool timed_out = false;
+    list_each_safe(node, &txns->open) {
+        struct txn *txn = list_entry(node, struct txn, open);
+        timed_out = timed_out || is_timed_out(txn, now_ms);
+        if (is_stuck(txns, txn))
+            begin(txns, txn);
+    }
+    if (timed_out)
+        coordinator_task(txns->coordinator, decide_aborts, NULL);
 }
 
 static bool is_expired(const struct txn *txn, int64_t before_ms) {
@@ -194,7 +207,7 @@ void txn_end_loaded(struct transactions *txns) {
     start_timer(txns, &txns->abort_timer, "transaction.abort.timed.out.transaction.cleanup.interval.ms");
     start_timer(txns, &txns->expire_timer, "transaction.remove.expired.transaction.cleanup.interval.ms");
     list_each(node, &txns->open) {
-        const struct txn *txn = list_entry(node, struct txn, open);
+        struct txn *txn = list_entry(node, struct txn, open);
         if (txn->at.state != TXN_ONGOING)
             begin(txns, txn);
     }
