@@ -198,46 +198,56 @@ static enum err run_group(struct cleaning *cleaning) {
 
 /* ---- copying -------------------------------------------------------------------------------------------------------- */
 
-static enum err flush_out(struct cleaning *cleaning) {
-    if (!cleaning->out.size)
-        return ERR_OK;
-    enum err err = file_pwrite(cleaning->file, cleaning->out.ptr, cleaning->out.size, cleaning->out_pos);
+/* Writes all that is in the buffer, and empties it. */
+static enum err write_out(struct cleaning *cleaning, struct buf *out, int64_t pos) {
+    enum err err = file_pwrite(cleaning->file, out->ptr, out->size, pos);
     if (err)
         return err;
-    cleaning->out_pos += (int64_t)cleaning->out.size;
-    cleaning->asked->bytes_written += (int64_t)cleaning->out.size;
-    cleaning->step_done_bytes += (int64_t)cleaning->out.size;
-    cleaning->unsynced += (int64_t)cleaning->out.size;
-    buf_clear(&cleaning->out);
+    cleaning->asked->bytes_written += (int64_t)out->size;
+    cleaning->step_done_bytes += (int64_t)out->size;
+    cleaning->unsynced += (int64_t)out->size;
+    buf_clear(out);
     if (cleaning->unsynced < UNSYNCED_MAX)
         return ERR_OK;
     cleaning->unsynced = 0;
     return file_sync(cleaning->file);
 }
 
+static enum err flush_out(struct cleaning *cleaning) {
+    int64_t size = (int64_t)cleaning->out.size;
+    enum err err = size ? write_out(cleaning, &cleaning->out, cleaning->out_pos) : ERR_OK;
+    cleaning->out_pos += err ? 0 : size;
+    return err;
+}
+
 static enum err open_output(struct cleaning *cleaning) {
     char *path = mem_printf("%s/%020lld.log.cleaned", cleaning->path, (long long)cleaning->output->base_offset);
     enum err err = fs_open(cleaning->fs, path, FILE_WRITE | FILE_CREATE | FILE_TRUNCATE, &cleaning->file);
     mem_free(path);
-    cleaning->out_pos = cleaning->unsynced = 0;
+    cleaning->out_pos = cleaning->unsynced = cleaning->prefix_pos = cleaning->prefix_end = 0;
     return err;
 }
 
-/* The first change of a segment: what came before it is copied as it is. */
+/* The first change of a segment, at `pos`: what came before it is copied as it is, and before anything behind it is read. */
 static enum err begin_to_differ(struct cleaning *cleaning, int64_t pos) {
     cleaning->same = false;
     enum err err = open_output(cleaning);
-    for (int64_t at = 0; at < pos && !err;) {
-        size_t wanted = pos - at < COPY_BYTES ? (size_t)(pos - at) : COPY_BYTES, count = 0;
-        err = file_pread(cleaning->source_file, buf_reserve(&cleaning->out, wanted), wanted, at, 0, &count);
-        if (!err && count != wanted)
-            err = ERR_TRUNCATED;
-        if (err)
-            break;
-        cleaning->out.size += count;
-        at += (int64_t)count;
-        err = flush_out(cleaning);
-    }
+    cleaning->out_pos = cleaning->prefix_end = pos;
+    return err;
+}
+
+/* A piece of it: it may be all of a large segment, and steps are short. */
+static enum err copy_prefix(struct cleaning *cleaning) {
+    int64_t left = cleaning->prefix_end - cleaning->prefix_pos;
+    size_t wanted = left < COPY_BYTES ? (size_t)left : COPY_BYTES, count = 0;
+    enum err err = file_pread(cleaning->source_file, buf_reserve(&cleaning->prefix, wanted), wanted, cleaning->prefix_pos, 0, &count);
+    if (!err && count != wanted)
+        err = ERR_TRUNCATED;
+    if (err)
+        return err;
+    cleaning->prefix.size = count;
+    err = write_out(cleaning, &cleaning->prefix, cleaning->prefix_pos);
+    cleaning->prefix_pos += (int64_t)count;
     return err;
 }
 
@@ -292,6 +302,10 @@ static enum err run_copy(struct cleaning *cleaning) {
     if (!cleaning->same && !cleaning->file)
         err = open_output(cleaning);
     while (!err && cleaning->step_done_bytes < cleaning->step_bytes) {
+        if (cleaning->prefix_pos < cleaning->prefix_end) {
+            err = copy_prefix(cleaning);
+            continue;
+        }
         if (cleaning->source == group->first + group->count) {
             cleaning->phase = CLEAN_FINISH;
             return cleaning->same ? ERR_OK : flush_out(cleaning);
@@ -467,6 +481,7 @@ void cleaning_free(struct cleaning *cleaning) {
     clean_batch_deinit(&cleaning->batch);
     offset_map_deinit(&cleaning->map);
     buf_deinit(&cleaning->out);
+    buf_deinit(&cleaning->prefix);
     mem_free(cleaning->sources);
     mem_free(cleaning->groups);
     mem_free(cleaning->aborted);

@@ -59,6 +59,8 @@ struct cleaning {
     struct file *file;       /* X.log.cleaned */
     struct buf out;          /* not written yet; its first byte goes to out_pos */
     int64_t out_pos, unsynced;
+    struct buf prefix;       /* on its way: bytes of the source before its first change, */
+    int64_t prefix_pos, prefix_end; /* those in between are not copied yet */
     bool same;               /* the group is one segment, and so far nothing of it changed: nothing is written */
     bool has_txn_index;
     bool swap_stands;        /* X.*.swap are on the device: what they replace may be gone, and they are all there is */

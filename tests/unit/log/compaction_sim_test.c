@@ -347,6 +347,35 @@ TEST(a_rate_makes_a_cleaning_take_its_time) {
     end_world();
 }
 
+/* Steps keep a thread of the pool, and who wants the cleaning to stop waits for the end of one. */
+TEST(a_step_is_short_also_where_the_first_change_comes_late) {
+    begin_world(16);
+    EXPECT(open_log());
+    char text[3000];
+    for (int i = 0; i < 400; i++) {
+        snprintf(text, sizeof text, "k%d=%02900d", i, i);
+        put(text);
+    }
+    put("k399=2");
+    roll();
+    put("x=1");
+    bytes_per_second = 4 * 100000; /* a quarter of it a step */
+    in_shard(clean_now);
+    int64_t before = 0, most = 0;
+    for (int i = 0; i < EVENTS_MAX && !f.cleaned; i++) {
+        EXPECT(sim_step(f.sim));
+        int64_t step = f.clean.bytes_written - before;
+        most = step > most ? step : most;
+        before = f.clean.bytes_written;
+    }
+    bytes_per_second = 0;
+    EXPECT_INT(f.clean.err, ERR_OK);
+    EXPECT(f.clean.bytes_written > 1000000);
+    if (most > 100000 + (512 << 10))
+        TEST_FAIL("%lld bytes in one step", (long long)most);
+    end_world();
+}
+
 /* ---- what cannot be read ---------------------------------------------------------------------------------------- */
 
 TEST(a_damaged_batch_makes_a_log_uncleanable_and_changes_nothing) {
