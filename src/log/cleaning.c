@@ -12,7 +12,6 @@
 #include "log/cleaning.h"
 
 #include <stdio.h>
-#include "base/check.h"
 #include "base/mem.h"
 #include "base/trace.h"
 
@@ -430,18 +429,25 @@ static enum err run_swap(struct cleaning *cleaning) {
     return err ? ERR_IO : ERR_OK; /* a start finishes it */
 }
 
+/* Swaps first: without a .cleaned beside them a start would take them for a whole output. */
 void cleaning_drop_files(struct cleaning *cleaning) {
+    static const char *const more[] = {".swap", ".cleaned"};
     close_source(cleaning);
     file_unref(cleaning->file);
     cleaning->file = NULL;
-    static const char *const more[] = {".cleaned", ".swap"};
-    for (int m = 0; m < COUNT_OF(more) && cleaning->output && !cleaning->swap_stands; m++) {
-        enum err err = unlink_file(cleaning, cleaning->output->base_offset, log_suffix, more[m]);
-        for (int i = 0; i < COUNT_OF(index_suffixes); i++)
-            err = unlink_file(cleaning, cleaning->output->base_offset, index_suffixes[i], more[m]) ? ERR_IO : err;
-        if (err) /* the next start does it */
-            trace_warn("log", "what a cleaning left cannot be removed", TRACE_STR("dir", cleaning->path), TRACE_ERR(err));
+    if (!cleaning->output || cleaning->swap_stands)
+        return;
+    enum err err = ERR_OK;
+    for (int m = 0; m < COUNT_OF(more) && !err; m++) {
+        for (int i = 0; i < COUNT_OF(index_suffixes) && !err; i++)
+            err = unlink_file(cleaning, cleaning->output->base_offset, index_suffixes[i], more[m]);
+        if (!err)
+            err = unlink_file(cleaning, cleaning->output->base_offset, log_suffix, more[m]);
+        if (!err)
+            err = fs_sync_dir(cleaning->fs, cleaning->path);
     }
+    if (err) /* the next start does it */
+        trace_warn("log", "what a cleaning left cannot be removed", TRACE_STR("dir", cleaning->path), TRACE_ERR(err));
 }
 
 /* --------------------------------------------------------------------------------------------------------------------- */

@@ -75,6 +75,16 @@ static bool has_segment(const struct fs_entry *entries, int count, const char *n
     return false;
 }
 
+/* The output of a .cleaned file. Its swaps go before what says that it is not whole: a crash in between must not leave them
+ * alone, as if they were. */
+static enum err drop_output(struct fs *fs, const char *path, const struct fs_entry *entries, int count, int64_t cleaned_min) {
+    enum err err = ERR_OK;
+    for (int i = 0; i < count && !err; i++)
+        if (name_ends_with(entries[i].name, ".swap") && leading_offset(entries[i].name) >= cleaned_min)
+            err = unlink_name(fs, path, entries[i].name);
+    return err ? err : fs_sync_dir(fs, path);
+}
+
 static enum err finish_swaps(struct fs *fs, const char *path, const struct fs_entry *entries, int count, int64_t cleaned_min) {
     int64_t least = INT64_MAX, end_max = -1;
     enum err err = ERR_OK;
@@ -98,9 +108,8 @@ static enum err finish_swaps(struct fs *fs, const char *path, const struct fs_en
     for (int log = 0; log < 2; log++) /* a segment's name last: from then on it is one */
         for (int i = 0; i < count && !err; i++) {
             const char *name = entries[i].name;
-            if (!name_ends_with(name, ".swap") || name_ends_with(name, ".log.swap") != log)
-                continue;
-            err = leading_offset(name) >= cleaned_min ? unlink_name(fs, path, name) : drop_suffix(fs, path, name);
+            if (name_ends_with(name, ".swap") && name_ends_with(name, ".log.swap") == log && leading_offset(name) < cleaned_min)
+                err = drop_suffix(fs, path, name);
         }
     if (!err && end_max >= 0)
         trace_info("log", "an interrupted cleaning is finished", TRACE_STR("dir", path), TRACE_INT("from", least),
@@ -108,24 +117,35 @@ static enum err finish_swaps(struct fs *fs, const char *path, const struct fs_en
     return err ? err : fs_sync_dir(fs, path);
 }
 
+/* The least offset of a .cleaned file; INT64_MAX: there is none. */
+static int64_t first_cleaned(const struct fs_entry *entries, int count) {
+    int64_t first = INT64_MAX;
+    for (int i = 0; i < count; i++) {
+        int64_t offset = name_ends_with(entries[i].name, ".cleaned") ? leading_offset(entries[i].name) : -1;
+        if (offset >= 0 && offset < first)
+            first = offset;
+    }
+    return first;
+}
+
+static bool is_litter(const struct fs_entry *entries, int count, const char *name) {
+    bool index = segment_name_offset(name, ".index") >= 0 || segment_name_offset(name, ".timeindex") >= 0 ||
+                 segment_name_offset(name, ".txnindex") >= 0;
+    return name_ends_with(name, ".cleaned") || (name_ends_with(name, ".deleted") && !name_ends_with(name, ".checkpoint.deleted")) ||
+           name_ends_with(name, ".tmp") || (index && !has_segment(entries, count, name));
+}
+
 enum err leftovers_settle(struct fs *fs, const char *path, const struct fs_entry *entries, int count, bool *ret_changed) {
-    enum err err = ERR_OK;
-    int64_t cleaned_min = INT64_MAX;
+    int64_t cleaned_min = first_cleaned(entries, count);
     bool swaps = false;
+    enum err err = cleaned_min < INT64_MAX ? drop_output(fs, path, entries, count, cleaned_min) : ERR_OK;
     *ret_changed = false;
     for (int i = 0; i < count && !err; i++) {
-        const char *name = entries[i].name;
-        bool cleaned = name_ends_with(name, ".cleaned");
-        if (cleaned && leading_offset(name) >= 0 && leading_offset(name) < cleaned_min)
-            cleaned_min = leading_offset(name);
-        swaps = swaps || name_ends_with(name, ".swap");
-        bool index = segment_name_offset(name, ".index") >= 0 || segment_name_offset(name, ".timeindex") >= 0 ||
-                     segment_name_offset(name, ".txnindex") >= 0;
-        if (cleaned || (name_ends_with(name, ".deleted") && !name_ends_with(name, ".checkpoint.deleted")) ||
-            name_ends_with(name, ".tmp") || (index && !has_segment(entries, count, name))) {
-            err = unlink_name(fs, path, name);
-            *ret_changed = true;
-        }
+        swaps = swaps || name_ends_with(entries[i].name, ".swap");
+        if (!is_litter(entries, count, entries[i].name))
+            continue;
+        err = unlink_name(fs, path, entries[i].name);
+        *ret_changed = true;
     }
     if (!err && swaps) {
         err = finish_swaps(fs, path, entries, count, cleaned_min);
