@@ -59,6 +59,7 @@ static enum err recover_segment(struct load *load, struct loaded_segment *segmen
     mem_free(segment->index.times);
     segment->index = (struct segment_index){0};
     segment->max_timestamp = segment->max_timestamp_offset = segment->first_timestamp = -1;
+    segment->size = 0;
     segment->end_offset = segment->base_offset;
     segment->bytes_since_index = 0;
     segment->index_loaded = true;

@@ -72,4 +72,23 @@ TEST(half_an_output_of_a_cleaner_goes_though_the_power_goes_again) {
     EXPECT(operation > 5);
 }
 
+TEST(what_is_no_batch_is_cut_when_the_index_of_its_segment_is_made_anew) {
+    begin_world(1);
+    EXPECT(open_log());
+    put("a=1");
+    close_log();
+    EXPECT(fs_write_whole(f.disk, "/log/.kafka_cleanshutdown", SLICE_LIT("{\"version\":0,\"brokerEpoch\":1}")) == ERR_OK);
+    write_file("00000000000000000000.log", "this is no batch, and there is none behind it, however far one goes on looking for it");
+    EXPECT(fs_unlink(f.disk, TOPIC_DIR "/00000000000000000000.index") == ERR_OK);
+    sim_node_kill(f.runtime);
+    EXPECT(open_log());
+    EXPECT_INT(log_offsets(f.log).end, 0);
+    EXPECT_INT(log_size(f.log), 0);
+    put("b=1");
+    EXPECT_STR(read_all(), "[0-0 0:b=1]");
+    reopen(true);
+    EXPECT_STR(read_all(), "[0-0 0:b=1]");
+    end_world();
+}
+
 TEST_MAIN
