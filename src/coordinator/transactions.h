@@ -45,7 +45,7 @@ struct transactions { /* the state of a COORDINATOR_TRANSACTION */
     struct coordinator *coordinator;
     struct map by_id;
     struct list open;              /* struct txn, ONGOING or PREPARE_*, by start_ms as they came */
-    struct list endings;           /* txn_end.c: markers that are out */
+    struct list endings;           /* txn_end.c: transactions on their way to COMPLETE_* */
     struct list needy;             /* struct txn_request: wait for a producer id */
     struct producer_id_waiter id_waiter;
     bool waits_for_id;

@@ -61,6 +61,7 @@ void txn_topics_clear(struct txn_topics *topics);
 int32_t txn_topics_partitions(const struct txn_topics *topics);
 
 struct transactions;
+struct ending;
 struct txn {
     struct map_node node;  /* of transactions->by_id */
     struct list open;      /* of transactions->open, when ONGOING or PREPARE_* */
@@ -68,7 +69,7 @@ struct txn {
     struct slice id;       /* owned */
     struct txn_fields at;
     struct txn_topics topics;
-    uint64_t ending_since_ns; /* PREPARE_*: when its markers were last sent on their way */
+    struct ending *ending; /* PREPARE_*: its markers are on their way (txn_end.c); NULL: they are not */
 };
 
 /* ---- decisions (txn_decide.c). 0: *ret_next is to be written, unless it says otherwise ------------------------------------ */

@@ -8,12 +8,10 @@
 #include "coordinator/transactions.h"
 #include "protocol/errors.h"
 
-enum { ENDING_RETRY_S = 30 };
-
 /* A transaction on its way from PREPARE_* to COMPLETE_*. */
 struct ending {
-    struct list node;          /* of txns->endings, while its markers are out */
-    struct transactions *txns; /* NULL: the coordinator is no more */
+    struct list node;          /* of txns->endings */
+    struct transactions *txns; /* NULL: the coordinator is no more, or stops */
     struct coordinator_op op;
     struct arena arena;
     struct slice id;           /* in the arena */
@@ -21,6 +19,10 @@ struct ending {
 };
 
 static void ending_free(struct ending *ending) {
+    struct txn *txn = ending->txns ? transactions_find(ending->txns, ending->id) : NULL;
+    if (txn && txn->ending == ending)
+        txn->ending = NULL;
+    list_remove(&ending->node);
     arena_deinit(&ending->arena);
     mem_free(ending);
 }
@@ -52,7 +54,6 @@ static void completed(struct coordinator_op *op, int16_t error) {
 static void marked(struct txn_markers *markers) {
     struct ending *ending = container_of(markers, struct ending, markers);
     struct transactions *txns = ending->txns;
-    list_remove(&ending->node);
     if (!txns || markers->failed) { /* the next load sends them again */
         ending_free(ending);
         return;
@@ -67,7 +68,7 @@ static struct ending *ending_create(struct transactions *txns, const struct txn 
     struct ending *ending = mem_new(struct ending);
     ending->txns = txns;
     ending->id = arena_slice(&ending->arena, txn->id);
-    list_init(&ending->node);
+    list_push_back(&txns->endings, &ending->node);
     struct txn_markers *markers = &ending->markers;
     *markers = (struct txn_markers){.producer_id = txn->at.producer_id,
                                     .epoch = txn->at.epoch,
@@ -90,19 +91,16 @@ static void nothing(struct coordinator_op *op, void *state) {
 
 static void prepared(struct coordinator_op *op, int16_t error) {
     struct ending *ending = container_of(op, struct ending, op);
-    struct transactions *txns = ending->txns;
-    if (error) { /* what the log has decides */
+    if (error || !ending->txns) { /* what the log has decides */
         ending_free(ending);
         return;
     }
-    list_push_back(&txns->endings, &ending->node);
-    struct coordinator_host *host = txns->coordinator->host;
+    struct coordinator_host *host = ending->txns->coordinator->host;
     host->transactions->send_markers(host, &ending->markers);
 }
 
 static void begin(struct transactions *txns, struct txn *txn) {
-    struct ending *ending = ending_create(txns, txn);
-    txn->ending_since_ns = coordinator_now_ns(txns->coordinator);
+    struct ending *ending = txn->ending = ending_create(txns, txn);
     ending->op = (struct coordinator_op){.arena = &ending->arena, .decide = nothing, .done = prepared};
     coordinator_run(txns->coordinator, &ending->op);
 }
@@ -151,10 +149,10 @@ static void start_timer(struct transactions *txns, struct timer *timer, const ch
     timer_start(txns->coordinator->host->shard, timer, (uint64_t)(ms > 0 ? ms : 1) * NS_PER_MS);
 }
 
-/* Its outcome is in the log, and a log had no room for a marker or for the end: all of it once more, which does no harm. */
-static bool is_stuck(const struct transactions *txns, const struct txn *txn) {
-    return (txn->at.state == TXN_PREPARE_COMMIT || txn->at.state == TXN_PREPARE_ABORT) &&
-           coordinator_now_ns(txns->coordinator) - txn->ending_since_ns > ENDING_RETRY_S * NS_PER_S;
+/* Its outcome is in the log, and the log had no room for what comes next: all of it once more. Not while markers are out: they
+ * wait for their partitions, and those that are there already would be written again and again. */
+static bool is_stuck(const struct txn *txn) {
+    return (txn->at.state == TXN_PREPARE_COMMIT || txn->at.state == TXN_PREPARE_ABORT) && !txn->ending;
 }
 
 static void abort_due(struct shard *shard, struct timer *timer) {
@@ -166,7 +164,7 @@ static void abort_due(struct shard *shard, struct timer *timer) {
     list_each_safe(node, &txns->open) {
         struct txn *txn = list_entry(node, struct txn, open);
         timed_out = timed_out || is_timed_out(txn, now_ms);
-        if (is_stuck(txns, txn))
+        if (is_stuck(txn))
             begin(txns, txn);
     }
     if (timed_out)

@@ -195,17 +195,62 @@ TEST(a_crash_in_any_state_is_gone_on_from) {
     }
 }
 
-TEST(markers_that_come_back_after_a_reload_change_nothing) {
-    begin();
+static void make_coordinator_anew(void *arg) {
+    (void)arg;
+    coordinator_destroy(world.coordinator);
+    world.coordinator = coordinator_create(&world.host, world.type, world.partition);
+}
+
+/* "x", with its markers on their way. */
+static void send_markers_of_x(void) {
     struct call init = init_of("x"), add = add_of("x", 1000, 0), end = end_of("x", 1000, 0, true);
     EXPECT_INT(ask(&init), 0);
     EXPECT_INT(ask(&add), 0);
     EXPECT_INT(ask(&end), 0);
     world_until(broker.markers);
+}
+
+TEST(markers_that_were_given_up_are_sent_again_after_a_while) {
+    begin();
+    send_markers_of_x();
     broker.markers->failed = true;
     world_do(write_markers, NULL);
     world_sleep_ms(1000);
     EXPECT_INT(state_of("x"), TXN_PREPARE_COMMIT);
+    EXPECT_INT(broker.sent, 1);
+    world_until(broker.markers);
+    EXPECT_INT(broker.sent, 2);
+    world_do(write_markers, NULL);
+    world_until(state_of("x") == TXN_COMPLETE_COMMIT);
+    finish();
+}
+
+/* A partition may be offline for days. Those that have their marker get no other one. */
+TEST(markers_that_are_on_their_way_are_not_sent_again) {
+    begin();
+    send_markers_of_x();
+    world_sleep_ms(3600000);
+    EXPECT_INT(broker.sent, 1);
+    world_do(write_markers, NULL);
+    world_until(state_of("x") == TXN_COMPLETE_COMMIT);
+    EXPECT_INT(broker.sent, 1);
+    finish();
+}
+
+TEST(markers_that_come_back_when_the_coordinator_is_another_change_nothing) {
+    begin();
+    send_markers_of_x();
+    struct txn_markers *old = broker.markers;
+    world_do(make_coordinator_anew, NULL);
+    world_until(broker.markers != old);
+    struct txn_markers *again = broker.markers;
+    broker.markers = old;
+    world_do(write_markers, NULL);
+    world_sleep_ms(1000);
+    EXPECT_INT(state_of("x"), TXN_PREPARE_COMMIT);
+    broker.markers = again;
+    world_do(write_markers, NULL);
+    world_until(state_of("x") == TXN_COMPLETE_COMMIT);
     finish();
 }
 
