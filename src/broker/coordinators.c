@@ -206,6 +206,47 @@ void coordinator_visit_all(struct coordinator_visit_all *all, enum coordinator_t
         all->done(all);
 }
 
+struct each_visit {
+    struct coordinator_visit visit;
+    struct coordinator_visit_each *each;
+};
+
+static int index_of(const struct each_visit *visit) {
+    return (int)(visit - visit->each->visits);
+}
+
+static void each_decide(struct coordinator_op *op, void *state) {
+    struct each_visit *visit = container_of(op, struct each_visit, visit.op);
+    visit->each->look(visit->each, index_of(visit), state, op->arena);
+}
+
+static void each_done(struct coordinator_visit_each *each) {
+    if (--each->pending == 0)
+        each->done(each);
+}
+
+static void each_answered(struct coordinator_visit *base, int16_t error) {
+    struct each_visit *visit = container_of(base, struct each_visit, visit);
+    visit->each->told(visit->each, index_of(visit), error);
+    each_done(visit->each);
+}
+
+void coordinator_visit_each(struct coordinator_visit_each *each, enum coordinator_type type) {
+    each->visits = arena_array(&each->request->arena, struct each_visit, each->count + 1);
+    each->pending = each->count + 1; /* so that it does not end before all were sent */
+    for (int i = 0; i < each->count; i++) {
+        struct each_visit *visit = &each->visits[i];
+        int16_t refusal = each->refusal ? each->refusal : each->ids[i].size ? 0 : each->empty_refusal;
+        visit->each = each;
+        visit->visit = (struct coordinator_visit){.op.decide = each_decide, .request = each->request, .answer = each_answered};
+        if (refusal)
+            each_answered(&visit->visit, refusal);
+        else
+            coordinator_visit(&visit->visit, type, each->ids[i], true);
+    }
+    each_done(each);
+}
+
 int16_t coordinator_topic_ready(struct broker_shard *shard, enum coordinator_type type) {
     if (topic_of(shard, type))
         return 0;

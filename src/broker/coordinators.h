@@ -37,6 +37,22 @@ struct coordinator_visit_all {
     int count, pending;
 };
 void coordinator_visit_all(struct coordinator_visit_all *all, enum coordinator_type type);
+/* One visit for each of several ids (DescribeGroups and the like), each with an arena that goes with the request. Embed it in
+ * the request's arena. */
+struct coordinator_visit_each {
+    struct request *request;
+    const struct slice *ids;
+    int count;
+    int16_t refusal, empty_refusal; /* a Kafka code: nobody is visited, or not those whose id is empty; 0: all are */
+    /* In decide() of ids[i]; what it finds goes into the arena. */
+    void (*look)(struct coordinator_visit_each *each, int i, void *state, struct arena *arena);
+    /* On the request's shard, once for each; 0: look() was called, and what it found holds. */
+    void (*told)(struct coordinator_visit_each *each, int i, int16_t error);
+    void (*done)(struct coordinator_visit_each *each); /* all were told; may run before coordinator_visit_each() returns */
+    struct each_visit *visits;                         /* private, as is the next */
+    int pending;
+};
+void coordinator_visit_each(struct coordinator_visit_each *each, enum coordinator_type type);
 /* The coordinator of one partition on this shard; NULL: none. */
 int32_t coordinator_slots(const struct broker_shard *shard, enum coordinator_type type); /* above all its partitions here */
 struct coordinator *coordinator_find(struct broker_shard *shard, enum coordinator_type type, int32_t partition);

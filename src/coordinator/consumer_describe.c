@@ -43,6 +43,7 @@ static struct consumer_partitions all_of(struct arena *arena, const struct consu
 void consumer_describe(struct groups *groups, struct arena *arena, struct slice group_id,
                        struct consumer_group_describe_response_described_group *out) {
     struct group *base = groups_find(groups, group_id);
+    consumer_group_describe_response_described_group_init(out);
     out->group_id = arena_slice(arena, group_id);
     if (!base || base->methods->type != GROUP_CONSUMER) {
         out->error_code = KAFKA_GROUP_ID_NOT_FOUND;

@@ -225,64 +225,43 @@ void handle_leave_group(struct request *request) {
 
 /* ---- DescribeGroups ------------------------------------------------------------------------------------------------------------------ */
 
-struct describe;
-struct describe_visit { /* of one group */
-    struct coordinator_visit visit;
-    struct describe *describe;
-    struct slice id;
-    struct describe_groups_response_described_group *described;
-};
 struct describe {
-    struct request *request;
+    struct coordinator_visit_each each;
     struct describe_groups_request message;
     struct describe_groups_response response;
-    int pending;
 };
 
-static void one_described(struct describe *describe) {
-    if (--describe->pending == 0)
-        request_answer(describe->request, describe_groups, &describe->response);
+static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
+    struct describe *describe = container_of(each, struct describe, each);
+    classic_describe(state, each->ids[i], each->request->header.version, arena, &describe->response.groups[i]);
 }
 
-static void decide_describe(struct coordinator_op *op, void *state) {
-    struct describe_visit *visit = container_of(op, struct describe_visit, visit.op);
-    classic_describe(state, visit->id, visit->describe->request->header.version, op->arena, visit->described);
-}
-
-static void describe_done(struct coordinator_visit *base, int16_t error) {
-    struct describe_visit *visit = container_of(base, struct describe_visit, visit);
-    struct describe *describe = visit->describe;
+static void told(struct coordinator_visit_each *each, int i, int16_t error) {
+    struct describe *describe = container_of(each, struct describe, each);
+    struct describe_groups_response_described_group *group = &describe->response.groups[i];
     if (error) {
-        describe_groups_response_described_group_init(visit->described);
-        visit->described->group_id = visit->id;
-        visit->described->error_code = error;
-    } else if (!visit->described->error_code && describe->message.include_authorized_operations &&
-               describe->request->header.version >= DESCRIBE_OPERATIONS_VERSION) {
-        visit->described->authorized_operations = GROUP_OPERATIONS_ALL;
+        describe_groups_response_described_group_init(group);
+        group->group_id = each->ids[i];
+        group->error_code = error;
+    } else if (!group->error_code && describe->message.include_authorized_operations &&
+               each->request->header.version >= DESCRIBE_OPERATIONS_VERSION) {
+        group->authorized_operations = GROUP_OPERATIONS_ALL;
     }
-    one_described(describe);
+}
+
+static void described(struct coordinator_visit_each *each) {
+    request_answer(each->request, describe_groups, &container_of(each, struct describe, each)->response);
 }
 
 void handle_describe_groups(struct request *request) {
     struct describe *describe = arena_new(&request->arena, struct describe);
+    const struct describe_groups_request *message = &describe->message;
     if (!request_decode(request, describe_groups, &describe->message))
         return;
-    int count = describe->message.groups_count;
-    struct describe_visit *visits = arena_array(&request->arena, struct describe_visit, count + 1);
-    describe->request = request;
     describe_groups_response_init(&describe->response);
-    describe->response.groups = arena_array(&request->arena, struct describe_groups_response_described_group, count + 1);
-    describe->response.groups_count = count;
-    describe->pending = count + 1; /* so that the answer does not come before all were asked */
-    for (int i = 0; i < count; i++) {
-        struct describe_visit *visit = &visits[i];
-        visit->describe = describe;
-        visit->id = describe->message.groups[i];
-        visit->described = &describe->response.groups[i];
-        visit->visit.request = request;
-        visit->visit.op.decide = decide_describe;
-        visit->visit.answer = describe_done;
-        coordinator_visit(&visit->visit, COORDINATOR_GROUP, visit->id, true);
-    }
-    one_described(describe);
+    describe->response.groups = arena_array(&request->arena, struct describe_groups_response_described_group, message->groups_count + 1);
+    describe->response.groups_count = message->groups_count;
+    describe->each = (struct coordinator_visit_each){
+        .request = request, .ids = message->groups, .count = message->groups_count, .look = look, .told = told, .done = described};
+    coordinator_visit_each(&describe->each, COORDINATOR_GROUP);
 }

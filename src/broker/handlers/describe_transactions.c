@@ -9,83 +9,62 @@
 
 /* ---- DescribeTransactions -------------------------------------------------------------------------------------------------- */
 
-struct describe;
-struct describe_one {
-    struct coordinator_visit visit;
-    struct describe *describe;
-    struct slice id;
-    struct txn_description found;
-};
 struct describe {
-    struct request *request;
+    struct coordinator_visit_each each;
     struct describe_transactions_request message;
-    struct describe_one *all;
-    int count, pending;
+    struct describe_transactions_response response;
 };
 
-static void fill(struct describe_transactions_response_transaction_state *out, const struct describe_one *one, struct arena *arena) {
-    const struct txn_description *found = &one->found;
+static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
+    struct describe_transactions_response_transaction_state *out = &container_of(each, struct describe, each)->response.transaction_states[i];
+    struct txn_description found;
+    transactions_describe(state, each->ids[i], arena, &found);
     describe_transactions_response_transaction_state_init(out);
-    out->transactional_id = one->id;
-    out->error_code = found->error;
-    if (found->error)
+    out->error_code = found.error;
+    if (found.error)
         return;
-    out->transaction_state = slice_str(found->state);
-    out->transaction_timeout_ms = found->timeout_ms;
-    out->transaction_start_time_ms = found->start_ms;
-    out->producer_id = found->producer_id;
-    out->producer_epoch = found->epoch;
-    out->topics_count = found->topics.count;
-    out->topics = arena_array(arena, struct describe_transactions_response_topic_data, found->topics.count + 1);
-    for (int t = 0; t < found->topics.count; t++)
-        out->topics[t] = (struct describe_transactions_response_topic_data){found->topics.all[t].name, found->topics.all[t].partitions,
-                                                                            found->topics.all[t].count};
+    out->transaction_state = slice_str(found.state);
+    out->transaction_timeout_ms = found.timeout_ms;
+    out->transaction_start_time_ms = found.start_ms;
+    out->producer_id = found.producer_id;
+    out->producer_epoch = found.epoch;
+    out->topics_count = found.topics.count;
+    out->topics = arena_array(arena, struct describe_transactions_response_topic_data, found.topics.count + 1);
+    for (int t = 0; t < found.topics.count; t++)
+        out->topics[t] = (struct describe_transactions_response_topic_data){found.topics.all[t].name, found.topics.all[t].partitions,
+                                                                            found.topics.all[t].count};
 }
 
-static void answer_describe(struct describe *describe) {
-    struct describe_transactions_response response;
-    struct arena *arena = &describe->request->arena;
-    describe_transactions_response_init(&response);
-    response.transaction_states_count = describe->count;
-    response.transaction_states = arena_array(arena, struct describe_transactions_response_transaction_state, describe->count + 1);
-    for (int i = 0; i < describe->count; i++)
-        fill(&response.transaction_states[i], &describe->all[i], arena);
-    request_answer(describe->request, describe_transactions, &response);
+static void told(struct coordinator_visit_each *each, int i, int16_t error) {
+    struct describe_transactions_response_transaction_state *out = &container_of(each, struct describe, each)->response.transaction_states[i];
+    if (error) {
+        describe_transactions_response_transaction_state_init(out);
+        out->error_code = error;
+    }
+    out->transactional_id = each->ids[i];
 }
 
-static void decide_describe(struct coordinator_op *op, void *state) {
-    struct describe_one *one = container_of(op, struct describe_one, visit.op);
-    transactions_describe(state, one->id, op->arena, &one->found);
-}
-
-static void described(struct coordinator_visit *visit, int16_t error) {
-    struct describe_one *one = container_of(visit, struct describe_one, visit);
-    if (error)
-        one->found.error = error;
-    if (--one->describe->pending == 0)
-        answer_describe(one->describe);
+static void described(struct coordinator_visit_each *each) {
+    request_answer(each->request, describe_transactions, &container_of(each, struct describe, each)->response);
 }
 
 void handle_describe_transactions(struct request *request) {
-    struct describe *describe = arena_zalloc(&request->arena, sizeof *describe);
-    describe->request = request;
+    struct describe *describe = arena_new(&request->arena, struct describe);
+    const struct describe_transactions_request *message = &describe->message;
     if (!request_decode(request, describe_transactions, &describe->message))
         return;
-    describe->count = describe->message.transactional_ids_count;
-    describe->all = arena_array(&request->arena, struct describe_one, describe->count + 1);
-    describe->pending = describe->count + 1;
-    for (int i = 0; i < describe->count; i++) {
-        struct describe_one *one = &describe->all[i];
-        one->describe = describe;
-        one->id = describe->message.transactional_ids[i];
-        one->visit = (struct coordinator_visit){.op.decide = decide_describe, .request = request, .answer = described};
-        if (one->id.size)
-            coordinator_visit(&one->visit, COORDINATOR_TRANSACTION, one->id, true);
-        else
-            described(&one->visit, KAFKA_INVALID_REQUEST);
-    }
-    if (--describe->pending == 0)
-        answer_describe(describe);
+    describe_transactions_response_init(&describe->response);
+    describe->response.transaction_states_count = message->transactional_ids_count;
+    describe->response.transaction_states =
+        arena_array(&request->arena, struct describe_transactions_response_transaction_state, message->transactional_ids_count + 1);
+    describe->each = (struct coordinator_visit_each){.request = request,
+                                                     .ids = message->transactional_ids,
+                                                     .count = message->transactional_ids_count,
+                                                     .empty_refusal = KAFKA_INVALID_REQUEST,
+                                                     .look = look,
+                                                     .told = told,
+                                                     .done = described};
+    coordinator_visit_each(&describe->each, COORDINATOR_TRANSACTION);
 }
 
 /* ---- ListTransactions -------------------------------------------------------------------------------------------------------- */

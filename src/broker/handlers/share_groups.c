@@ -58,65 +58,47 @@ void handle_share_group_heartbeat(struct request *request) {
 
 /* ---- ShareGroupDescribe ---------------------------------------------------------------------------------------------------- */
 
-struct description {
-    struct request *request;
+struct describe {
+    struct coordinator_visit_each each;
     struct share_group_describe_request message;
     struct share_group_describe_response response;
-    int pending;
-};
-struct describe_visit {
-    struct coordinator_visit visit;
-    struct description *description;
-    struct share_group_describe_response_described_group *out;
-    struct slice group;
 };
 
-static void decide_describe(struct coordinator_op *op, void *state) {
-    struct describe_visit *describe = container_of(op, struct describe_visit, visit.op);
-    share_describe(state, op->arena, describe->group, describe->out);
+static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
+    share_describe(state, arena, each->ids[i], &container_of(each, struct describe, each)->response.groups[i]);
 }
 
-static void finish(struct description *description) {
-    if (--description->pending == 0)
-        request_answer(description->request, share_group_describe, &description->response);
-}
-
-static void described(struct coordinator_visit *visit, int16_t error) {
-    struct describe_visit *describe = container_of(visit, struct describe_visit, visit);
+static void told(struct coordinator_visit_each *each, int i, int16_t error) {
+    struct describe *describe = container_of(each, struct describe, each);
+    struct share_group_describe_response_described_group *group = &describe->response.groups[i];
     if (error) {
-        share_group_describe_response_described_group_init(describe->out);
-        describe->out->group_id = describe->group;
-        describe->out->error_code = error;
-    } else if (!describe->out->error_code && describe->description->message.include_authorized_operations) {
-        describe->out->authorized_operations = GROUP_OPERATIONS_ALL;
+        share_group_describe_response_described_group_init(group);
+        group->group_id = each->ids[i];
+        group->error_code = error;
+    } else if (!group->error_code && describe->message.include_authorized_operations) {
+        group->authorized_operations = GROUP_OPERATIONS_ALL;
     }
-    finish(describe->description);
+}
+
+static void described(struct coordinator_visit_each *each) {
+    request_answer(each->request, share_group_describe, &container_of(each, struct describe, each)->response);
 }
 
 void handle_share_group_describe(struct request *request) {
-    struct description *description = arena_new(&request->arena, struct description);
-    if (!request_decode(request, share_group_describe, &description->message))
+    struct describe *describe = arena_new(&request->arena, struct describe);
+    const struct share_group_describe_request *message = &describe->message;
+    if (!request_decode(request, share_group_describe, &describe->message))
         return;
-    const struct share_group_describe_request *message = &description->message;
-    share_group_describe_response_init(&description->response);
-    description->request = request;
-    description->pending = 1;
-    description->response.groups = arena_array(&request->arena, struct share_group_describe_response_described_group, message->group_ids_count + 1);
-    description->response.groups_count = message->group_ids_count;
-    for (int i = 0; i < message->group_ids_count; i++) {
-        struct share_group_describe_response_described_group *out = &description->response.groups[i];
-        share_group_describe_response_described_group_init(out);
-        out->group_id = message->group_ids[i];
-        out->error_code = !share_is_enabled(request->shard) ? KAFKA_UNSUPPORTED_VERSION : !out->group_id.size ? KAFKA_INVALID_GROUP_ID : 0;
-        if (out->error_code)
-            continue;
-        struct describe_visit *describe = arena_new(&request->arena, struct describe_visit);
-        *describe = (struct describe_visit){.description = description, .out = out, .group = out->group_id};
-        describe->visit.request = request;
-        describe->visit.op.decide = decide_describe;
-        describe->visit.answer = described;
-        description->pending++;
-        coordinator_visit(&describe->visit, COORDINATOR_GROUP, describe->group, true);
-    }
-    finish(description);
+    share_group_describe_response_init(&describe->response);
+    describe->response.groups = arena_array(&request->arena, struct share_group_describe_response_described_group, message->group_ids_count + 1);
+    describe->response.groups_count = message->group_ids_count;
+    describe->each = (struct coordinator_visit_each){.request = request,
+                                                     .ids = message->group_ids,
+                                                     .count = message->group_ids_count,
+                                                     .refusal = share_is_enabled(request->shard) ? 0 : KAFKA_UNSUPPORTED_VERSION,
+                                                     .empty_refusal = KAFKA_INVALID_GROUP_ID,
+                                                     .look = look,
+                                                     .told = told,
+                                                     .done = described};
+    coordinator_visit_each(&describe->each, COORDINATOR_GROUP);
 }

@@ -156,78 +156,52 @@ void handle_streams_group_heartbeat(struct request *request) {
 
 /* ---- StreamsGroupDescribe ------------------------------------------------------------------------------------------------- */
 
-struct describe;
-struct describe_visit { /* of one group */
-    struct coordinator_visit visit;
-    struct describe *describe;
-    struct slice id;
-    struct streams_group_describe_response_described_group *described;
-};
 struct describe {
-    struct request *request;
+    struct coordinator_visit_each each;
     struct streams_group_describe_request message;
     struct streams_group_describe_response response;
-    int pending;
 };
 enum { DESCRIPTION_NOT_ASKED = 0, DESCRIPTION_NOT_STORED = 1 };
 
-static void one_described(struct describe *describe) {
-    if (--describe->pending == 0)
-        request_answer(describe->request, streams_group_describe, &describe->response);
+static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
+    streams_describe(state, arena, each->ids[i], &container_of(each, struct describe, each)->response.groups[i]);
 }
 
-static void decide_describe(struct coordinator_op *op, void *state) {
-    struct describe_visit *visit = container_of(op, struct describe_visit, visit.op);
-    streams_describe(state, op->arena, visit->id, visit->described);
-}
-
-static void describe_failed(struct describe_visit *visit, int16_t error) {
-    streams_group_describe_response_described_group_init(visit->described);
-    visit->described->group_id = visit->id;
-    visit->described->error_code = error;
-}
-
-static void describe_done(struct coordinator_visit *base, int16_t error) {
-    struct describe_visit *visit = container_of(base, struct describe_visit, visit);
-    struct describe *describe = visit->describe;
-    if (error)
-        describe_failed(visit, error);
-    if (!visit->described->error_code) {
+static void told(struct coordinator_visit_each *each, int i, int16_t error) {
+    struct describe *describe = container_of(each, struct describe, each);
+    struct streams_group_describe_response_described_group *group = &describe->response.groups[i];
+    if (error) {
+        streams_group_describe_response_described_group_init(group);
+        group->group_id = each->ids[i];
+        group->error_code = error;
+    } else if (!group->error_code) {
         if (describe->message.include_authorized_operations)
-            visit->described->authorized_operations = GROUP_OPERATIONS_ALL;
-        visit->described->topology_description_status = describe->message.include_topology_description ? DESCRIPTION_NOT_STORED : DESCRIPTION_NOT_ASKED;
+            group->authorized_operations = GROUP_OPERATIONS_ALL;
+        group->topology_description_status = describe->message.include_topology_description ? DESCRIPTION_NOT_STORED : DESCRIPTION_NOT_ASKED;
     }
-    one_described(describe);
+}
+
+static void described(struct coordinator_visit_each *each) {
+    request_answer(each->request, streams_group_describe, &container_of(each, struct describe, each)->response);
 }
 
 void handle_streams_group_describe(struct request *request) {
     struct describe *describe = arena_new(&request->arena, struct describe);
+    const struct streams_group_describe_request *message = &describe->message;
     if (!request_decode(request, streams_group_describe, &describe->message))
         return;
-    int count = describe->message.group_ids_count;
-    bool enabled = is_enabled(request);
-    struct describe_visit *visits = arena_array(&request->arena, struct describe_visit, count + 1);
-    describe->request = request;
     streams_group_describe_response_init(&describe->response);
-    describe->response.groups = arena_array(&request->arena, struct streams_group_describe_response_described_group, count + 1);
-    describe->response.groups_count = count;
-    describe->pending = count + 1; /* so that the answer does not come before all were asked */
-    for (int i = 0; i < count; i++) {
-        struct describe_visit *visit = &visits[i];
-        visit->describe = describe;
-        visit->id = describe->message.group_ids[i];
-        visit->described = &describe->response.groups[i];
-        visit->visit.request = request;
-        visit->visit.op.decide = decide_describe;
-        visit->visit.answer = describe_done;
-        if (!enabled || !visit->id.size) {
-            describe_failed(visit, enabled ? KAFKA_INVALID_GROUP_ID : KAFKA_UNSUPPORTED_VERSION);
-            one_described(describe);
-        } else {
-            coordinator_visit(&visit->visit, COORDINATOR_GROUP, visit->id, true);
-        }
-    }
-    one_described(describe);
+    describe->response.groups = arena_array(&request->arena, struct streams_group_describe_response_described_group, message->group_ids_count + 1);
+    describe->response.groups_count = message->group_ids_count;
+    describe->each = (struct coordinator_visit_each){.request = request,
+                                                     .ids = message->group_ids,
+                                                     .count = message->group_ids_count,
+                                                     .refusal = is_enabled(request) ? 0 : KAFKA_UNSUPPORTED_VERSION,
+                                                     .empty_refusal = KAFKA_INVALID_GROUP_ID,
+                                                     .look = look,
+                                                     .told = told,
+                                                     .done = described};
+    coordinator_visit_each(&describe->each, COORDINATOR_GROUP);
 }
 
 /* ---- StreamsGroupTopologyDescriptionUpdate ---------------------------------------------------------------------------------- */
