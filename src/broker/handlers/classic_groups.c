@@ -13,6 +13,7 @@ enum {
     SYNC_PROTOCOL_VERSION = 5,       /* from here on type and name must be given */
     LEAVE_BATCH_VERSION = 3,
     DESCRIBE_OPERATIONS_VERSION = 3,
+    PROTOCOLS_MAX = 200,             /* of a member: they are compared with those of all others; clients have a few */
 };
 
 /* As Java writes an address: IPv6 in full, without leading zeros. */
@@ -65,7 +66,7 @@ static int16_t check_join(const struct request *request, const struct join_group
     if (message->session_timeout_ms < broker_config_int(config, "group.min.session.timeout.ms") ||
         message->session_timeout_ms > broker_config_int(config, "group.max.session.timeout.ms"))
         return KAFKA_INVALID_SESSION_TIMEOUT;
-    return 0;
+    return message->protocols_count > PROTOCOLS_MAX ? KAFKA_INCONSISTENT_GROUP_PROTOCOL : 0;
 }
 
 void handle_join_group(struct request *request) {
