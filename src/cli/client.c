@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "cli/client_config.h"
 #include "protocol/errors.h"
+#include "protocol/find_coordinator_request.h"
+#include "protocol/find_coordinator_response.h"
 #include "protocol/metadata_request.h"
 
 static int open_bootstrap(struct client *client) {
@@ -245,6 +247,46 @@ int client_refused(const char *what, int16_t code, struct slice message) {
     cli_fail("%s", buf_text(&text));
     buf_deinit(&text);
     return CLI_FAILED;
+}
+
+/* ---- coordinators -------------------------------------------------------------------------------------------- */
+
+enum { ASK_AGAIN_MS = 100 };
+
+int64_t client_deadline_us(const struct client *client) {
+    return cli_now_us() + (int64_t)client->timeout_ms * 1000;
+}
+
+bool client_asks_again(int16_t code, int64_t deadline_us) {
+    bool passes = code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS || code == KAFKA_NOT_COORDINATOR ||
+                  code == KAFKA_CONCURRENT_TRANSACTIONS;
+    if (!passes || cli_now_us() >= deadline_us)
+        return false;
+    poll(NULL, 0, ASK_AGAIN_MS);
+    return true;
+}
+
+int client_find_coordinator(struct client *client, enum client_key type, const char *id, const char *what, int *ret_node) {
+    int64_t deadline_us = client_deadline_us(client);
+    struct slice key = slice_str(id);
+    struct find_coordinator_request request;
+    struct find_coordinator_response response;
+    find_coordinator_request_init(&request);
+    request.key_type = (int8_t)type;
+    request.coordinator_keys = &key;
+    request.coordinator_keys_count = 1;
+    do {
+        int status = client_call(client, CLIENT_ANY_NODE, API_FIND_COORDINATOR, &request, &response);
+        if (status)
+            return status;
+        if (response.coordinators_count != 1)
+            return cli_fail("the broker names no coordinator of %s; it may be too old for this command", what);
+        if (!response.coordinators[0].error_code) {
+            *ret_node = response.coordinators[0].node_id;
+            return CLI_OK;
+        }
+    } while (client_asks_again(response.coordinators[0].error_code, deadline_us));
+    return client_refused(what, response.coordinators[0].error_code, response.coordinators[0].error_message);
 }
 
 /* ---- librdkafka ---------------------------------------------------------------------------------------------- */

@@ -46,6 +46,14 @@ int client_topic(struct client *client, const char *name, const struct metadata_
 /* Likewise, but a broker that creates topics by itself may do so. */
 int client_topic_or_create(struct client *client, const char *name, const struct metadata_response_metadata_response_topic **ret_topic);
 
+/* A request that a coordinator may answer with an error that passes (it is made, loads, moves, or a transaction ends) is asked
+ * again: true after a short wait; false: this one does not pass, or --timeout is over since client_deadline_us(). */
+int64_t client_deadline_us(const struct client *client);
+bool client_asks_again(int16_t code, int64_t deadline_us);
+enum client_key { CLIENT_KEY_GROUP, CLIENT_KEY_TRANSACTION }; /* as FindCoordinator numbers them */
+/* The node that is the coordinator of `id`; `what` it is, for errors. */
+int client_find_coordinator(struct client *client, enum client_key type, const char *id, const char *what, int *ret_node);
+
 /* A producer or consumer; the first line of failure is printed and NULL given. `defaults` is NAME, VALUE, ..., NULL: used
  * where the file says nothing. `configure` sets callbacks; may be NULL. Callbacks' opaque is the client. */
 rd_kafka_t *client_librdkafka(struct client *client, rd_kafka_type_t type, const char *const *defaults,

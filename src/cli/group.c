@@ -2,19 +2,14 @@
 #include "cli/group.h"
 
 #include <fnmatch.h>
-#include <poll.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "protocol/delete_groups_request.h"
 #include "protocol/delete_groups_response.h"
 #include "protocol/errors.h"
-#include "protocol/find_coordinator_request.h"
-#include "protocol/find_coordinator_response.h"
 #include "protocol/list_groups_request.h"
 #include "protocol/list_groups_response.h"
-
-enum { RETRY_MS = 100 };
 
 static const char *const types[] = {"classic", "consumer", "share", "streams", NULL};
 static const struct option_def list_options[] = {
@@ -74,46 +69,20 @@ static int refused(struct client *client, const char *name, int16_t code, struct
     return client_refused(arena_printf(&client->arena, "group '%s'", name), code, message);
 }
 
-static bool is_passing(int16_t code) {
-    return code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS || code == KAFKA_NOT_COORDINATOR;
-}
-
 static int find_coordinator(struct client *client, const char *name, int *ret_node) {
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
-    struct slice key = slice_str(name);
-    for (;;) {
-        struct find_coordinator_request request;
-        struct find_coordinator_response response;
-        find_coordinator_request_init(&request);
-        request.coordinator_keys = &key;
-        request.coordinator_keys_count = 1;
-        int status = client_call(client, CLIENT_ANY_NODE, API_FIND_COORDINATOR, &request, &response);
-        if (status)
-            return status;
-        if (response.coordinators_count != 1)
-            return cli_fail("the broker names no coordinator of group '%s'; it may be too old for this command", name);
-        if (!response.coordinators[0].error_code) {
-            *ret_node = response.coordinators[0].node_id;
-            return CLI_OK;
-        }
-        if (!is_passing(response.coordinators[0].error_code) || cli_now_us() >= deadline_us)
-            return refused(client, name, response.coordinators[0].error_code, response.coordinators[0].error_message);
-        poll(NULL, 0, RETRY_MS);
-    }
+    return client_find_coordinator(client, CLIENT_KEY_GROUP, name, arena_printf(&client->arena, "group '%s'", name), ret_node);
 }
 
 static int list_of(struct client *client, int node_id, struct list_groups_response *ret_list) {
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
-    for (;;) {
-        struct list_groups_request request;
-        list_groups_request_init(&request);
+    int64_t deadline_us = client_deadline_us(client);
+    struct list_groups_request request;
+    list_groups_request_init(&request);
+    do {
         int status = client_call(client, node_id, API_LIST_GROUPS, &request, ret_list);
         if (status || !ret_list->error_code)
             return status;
-        if (!is_passing(ret_list->error_code) || cli_now_us() >= deadline_us)
-            return client_refused("list groups", ret_list->error_code, SLICE_NULL);
-        poll(NULL, 0, RETRY_MS);
-    }
+    } while (client_asks_again(ret_list->error_code, deadline_us));
+    return client_refused("list groups", ret_list->error_code, SLICE_NULL);
 }
 
 int group_find(struct client *client, const char *name, struct found_group *ret_group) {

@@ -1,17 +1,14 @@
 /* myelin txn list|describe|abort|find-hanging: transactions, as their coordinators and the partitions know them (KIP-664). */
-#include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/offsets.h"
 #include "protocol/describe_producers_request.h"
 #include "protocol/describe_producers_response.h"
 #include "protocol/describe_transactions_request.h"
 #include "protocol/describe_transactions_response.h"
 #include "protocol/errors.h"
-#include "protocol/find_coordinator_request.h"
-#include "protocol/find_coordinator_response.h"
 #include "protocol/init_producer_id_request.h"
 #include "protocol/init_producer_id_response.h"
 #include "protocol/list_transactions_request.h"
@@ -19,7 +16,7 @@
 #include "protocol/write_txn_markers_request.h"
 #include "protocol/write_txn_markers_response.h"
 
-enum { RETRY_MS = 100, KEY_TRANSACTION = 1, MAX_TIMEOUT_MINUTES = 15 };
+enum { MAX_TIMEOUT_MINUTES = 15 };
 
 static const struct option_def list_options[] = {
     {"state", 's', OPTION_LIST, "STATE", "only those in this state, e.g. Ongoing", NULL, COMPLETE_NOTHING},
@@ -40,53 +37,21 @@ static const struct option_def hanging_options[] = {
 
 /* ---- asking ---------------------------------------------------------------------------------------------------------------- */
 
-static bool is_passing(int16_t code) {
-    return code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS || code == KAFKA_NOT_COORDINATOR ||
-           code == KAFKA_CONCURRENT_TRANSACTIONS;
-}
-
-static int find_coordinator(struct client *client, const char *id, int *ret_node) {
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
-    struct slice key = slice_str(id);
-    for (;;) {
-        struct find_coordinator_request request;
-        struct find_coordinator_response response;
-        find_coordinator_request_init(&request);
-        request.key_type = KEY_TRANSACTION;
-        request.coordinator_keys = &key;
-        request.coordinator_keys_count = 1;
-        int status = client_call(client, CLIENT_ANY_NODE, API_FIND_COORDINATOR, &request, &response);
-        if (status)
-            return status;
-        if (response.coordinators_count != 1)
-            return cli_fail("the broker names no coordinator of '%s'; it may be too old for this command", id);
-        if (!response.coordinators[0].error_code) {
-            *ret_node = response.coordinators[0].node_id;
-            return CLI_OK;
-        }
-        if (!is_passing(response.coordinators[0].error_code) || cli_now_us() >= deadline_us)
-            return client_refused(id, response.coordinators[0].error_code, response.coordinators[0].error_message);
-        poll(NULL, 0, RETRY_MS);
-    }
-}
-
 static int list_of(struct client *client, int node, const struct list_transactions_request *request, struct list_transactions_response *ret_list) {
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
-    for (;;) {
+    int64_t deadline_us = client_deadline_us(client);
+    do {
         int status = client_call(client, node, API_LIST_TRANSACTIONS, request, ret_list);
         if (status || !ret_list->error_code)
             return status;
-        if (!is_passing(ret_list->error_code) || cli_now_us() >= deadline_us)
-            return client_refused("list transactions", ret_list->error_code, SLICE_NULL);
-        poll(NULL, 0, RETRY_MS);
-    }
+    } while (client_asks_again(ret_list->error_code, deadline_us));
+    return client_refused("list transactions", ret_list->error_code, SLICE_NULL);
 }
 
 static int describe(struct client *client, const char *id, struct describe_transactions_response_transaction_state *ret_state, int *ret_node) {
     struct describe_transactions_request request;
     struct describe_transactions_response response;
     struct slice key = slice_str(id);
-    int status = find_coordinator(client, id, ret_node);
+    int status = client_find_coordinator(client, CLIENT_KEY_TRANSACTION, id, arena_printf(&client->arena, "'%s'", id), ret_node);
     if (status)
         return status;
     describe_transactions_request_init(&request);
@@ -103,15 +68,20 @@ static int describe(struct client *client, const char *id, struct describe_trans
     return ret_state->error_code ? client_refused(id, ret_state->error_code, SLICE_NULL) : CLI_OK;
 }
 
+/* -1: there is no such partition, or nobody leads it. */
+static int leader_of(const struct metadata_response_metadata_response_topic *topic, int partition) {
+    for (int i = 0; i < topic->partitions_count; i++)
+        if (topic->partitions[i].partition_index == partition)
+            return topic->partitions[i].leader_id;
+    return -1;
+}
+
 static int describe_producers(struct client *client, const struct metadata_response_metadata_response_topic *topic, int partition,
                               struct describe_producers_response_partition_response *ret_found) {
     struct describe_producers_request request;
     struct describe_producers_response response;
     struct describe_producers_request_topic_request asked = {topic->name, (int32_t[]){partition}, 1};
-    int leader = -1;
-    for (int i = 0; i < topic->partitions_count; i++)
-        if (topic->partitions[i].partition_index == partition)
-            leader = topic->partitions[i].leader_id;
+    int leader = leader_of(topic, partition);
     if (leader < 0)
         return cli_fail("%.*s-%d is not there, or has no leader", SLICE_FMT(topic->name), partition);
     describe_producers_request_init(&request);
@@ -234,23 +204,22 @@ static int describe_run(struct options *options) {
 
 /* Another epoch for the id: its coordinator aborts what is open, and the producer that had it is fenced. */
 static int fence(struct client *client, const char *id) {
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
+    int64_t deadline_us = client_deadline_us(client);
     struct describe_transactions_response_transaction_state state;
+    struct init_producer_id_request request;
+    struct init_producer_id_response response;
     int node, status = describe(client, id, &state, &node);
-    while (!status) {
-        struct init_producer_id_request request;
-        struct init_producer_id_response response;
-        init_producer_id_request_init(&request);
-        request.transactional_id = slice_str(id);
-        request.transaction_timeout_ms = client->timeout_ms;
+    if (status)
+        return status;
+    init_producer_id_request_init(&request);
+    request.transactional_id = slice_str(id);
+    request.transaction_timeout_ms = client->timeout_ms;
+    do {
         status = client_call(client, node, API_INIT_PRODUCER_ID, &request, &response);
         if (status || !response.error_code)
-            break;
-        if (!is_passing(response.error_code) || cli_now_us() >= deadline_us)
-            return client_refused(id, response.error_code, SLICE_NULL);
-        poll(NULL, 0, RETRY_MS);
-    }
-    return status;
+            return status;
+    } while (client_asks_again(response.error_code, deadline_us));
+    return client_refused(id, response.error_code, SLICE_NULL);
 }
 
 /* A marker by hand, for a transaction that no coordinator knows any more. */
@@ -279,11 +248,7 @@ static int mark_aborted(struct client *client, const struct metadata_response_me
     marker.topics_count = 1;
     request.markers = &marker;
     request.markers_count = 1;
-    int leader = -1;
-    for (int i = 0; i < topic->partitions_count; i++)
-        if (topic->partitions[i].partition_index == partition)
-            leader = topic->partitions[i].leader_id;
-    status = client_call(client, leader, API_WRITE_TXN_MARKERS, &request, &response);
+    status = client_call(client, leader_of(topic, partition), API_WRITE_TXN_MARKERS, &request, &response);
     if (status)
         return status;
     int16_t code = response.markers_count == 1 && response.markers[0].topics_count == 1 && response.markers[0].topics[0].partitions_count == 1
@@ -312,12 +277,6 @@ static int abort_run(struct options *options) {
 
 /* ---- find-hanging ------------------------------------------------------------------------------------------------------------------ */
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Does the producer's coordinator know of its transaction in the partition? Then time ends it. */
 static int is_known(struct client *client, int64_t producer_id, struct slice topic, int partition, bool *ret_known) {
     struct list_transactions_request request;
@@ -345,7 +304,7 @@ static int look_at(struct client *client, const struct metadata_response_metadat
     for (int i = 0; !status && i < found.active_producers_count; i++) {
         const struct describe_producers_response_producer_state *producer = &found.active_producers[i];
         bool known;
-        if (producer->current_txn_start_offset < 0 || now_ms() - producer->last_timestamp <= max_ms)
+        if (producer->current_txn_start_offset < 0 || cli_now_ms() - producer->last_timestamp <= max_ms)
             continue;
         status = is_known(client, producer->producer_id, topic->name, partition, &known);
         if (status || known)
