@@ -52,9 +52,7 @@ static enum err replay_group(struct groups *groups, struct group_record *record)
     struct consumer_group_metadata_key key = {0};
     struct consumer_group_metadata_value value = {0};
     struct consumer_group *group;
-    enum err err = consumer_group_metadata_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_metadata_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_metadata, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)
@@ -83,9 +81,7 @@ static enum err replay_member(struct groups *groups, struct group_record *record
     struct consumer_group_member_metadata_key key = {0};
     struct consumer_group_member_metadata_value value = {0};
     struct consumer_group *group;
-    enum err err = consumer_group_member_metadata_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_member_metadata_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_member_metadata, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)
@@ -131,9 +127,7 @@ static enum err replay_target_epoch(struct groups *groups, struct group_record *
     struct consumer_group_target_assignment_metadata_key key = {0};
     struct consumer_group_target_assignment_metadata_value value = {.assignment_epoch = -1};
     struct consumer_group *group;
-    enum err err = consumer_group_target_assignment_metadata_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_target_assignment_metadata_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_target_assignment_metadata, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)
@@ -147,9 +141,7 @@ static enum err replay_target(struct groups *groups, struct group_record *record
     struct consumer_group_target_assignment_member_key key = {0};
     struct consumer_group_target_assignment_member_value value = {0};
     struct consumer_group *group;
-    enum err err = consumer_group_target_assignment_member_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_target_assignment_member_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_target_assignment_member, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)
@@ -209,9 +201,7 @@ static enum err replay_current(struct groups *groups, struct group_record *recor
     struct consumer_group_current_member_assignment_value value = {.member_epoch = CONSUMER_EPOCH_LEAVE,
                                                                    .previous_member_epoch = CONSUMER_EPOCH_LEAVE};
     struct consumer_group *group;
-    enum err err = consumer_group_current_member_assignment_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_current_member_assignment_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_current_member_assignment, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)
@@ -238,9 +228,7 @@ static enum err replay_regex(struct groups *groups, struct group_record *record)
     struct consumer_group_regular_expression_key key = {0};
     struct consumer_group_regular_expression_value value = {0};
     struct consumer_group *group;
-    enum err err = consumer_group_regular_expression_key_decode(&record->key, 0, &key);
-    if (!err && !record->tombstone)
-        err = consumer_group_regular_expression_value_decode(&record->value, record->version, &value);
+    enum err err = GROUP_RECORD_DECODE(record, consumer_group_regular_expression, &key, &value);
     if (!err)
         err = group_of(groups, key.group_id, record->tombstone, &group);
     if (err || !group)

@@ -99,6 +99,14 @@ struct group_record {
     struct decoder value;
     const struct coordinator_record *raw;
 };
+/* An err: the key of a record into the zeroed *ret_key, a NAME_key, and unless it is a tombstone its value into *ret_value. */
+#define GROUP_RECORD_DECODE(record, name, ret_key, ret_value)                                        \
+    ({                                                                                               \
+        enum err decode_err_ = name##_key_decode(&(record)->key, 0, (ret_key));                      \
+        if (!decode_err_ && !(record)->tombstone)                                                    \
+            decode_err_ = name##_value_decode(&(record)->value, (record)->version, (ret_value));     \
+        decode_err_;                                                                                 \
+    })
 /* Keys 0-1. */
 enum err offsets_replay(struct groups *groups, struct group_record *record) MUST_USE;
 /* Key 2. */
