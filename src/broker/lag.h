@@ -3,8 +3,9 @@
  *     shard 0, 1, ...: the offsets of the groups whose coordinators are there, until there are `lags_max`
  *     shard 0, 1, ...: ends of the logs there, and the time of the first record that was not consumed
  *
- * One visit after the other, a coordinator of groups a turn, started by any thread; a scrape of 1000 offsets costs a shard some 100 us a turn. The time comes
- * from the batch that holds the offset: that of its first record, so that seconds behind are rather too many than too few. */
+ * One visit after the other, a coordinator of groups a turn, started by any thread; a scrape of 1000 offsets costs a shard some
+ * 100 us a turn. The time comes from the batch that holds the offset: that of its first record, so that seconds behind are
+ * rather too many than too few. */
 #ifndef BROKER_LAG_H
 #define BROKER_LAG_H
 
