@@ -1,7 +1,6 @@
 #include "base/properties.h"
 
 #include "base/buf.h"
-#include "base/mem.h"
 
 struct reader {
     const uint8_t *ptr, *end;

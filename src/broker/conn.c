@@ -1,7 +1,6 @@
 #include "broker/conn.h"
 
 #include <stdio.h>
-#include "base/check.h"
 #include "base/mem.h"
 #include "base/trace.h"
 #include "broker/connections.h"

@@ -12,7 +12,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/check.h"
 #include "base/trace.h"
 #include "protocol/batch.h"
 

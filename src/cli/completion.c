@@ -1,5 +1,4 @@
 /* myelin completion bash|zsh|fish: a script for the shell, made from the same tables that parse and explain. */
-#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 

@@ -2,7 +2,6 @@
 #include "cli/group.h"
 
 #include <stdlib.h>
-#include "base/mem.h"
 #include "protocol/describe_share_group_offsets_request.h"
 #include "protocol/describe_share_group_offsets_response.h"
 #include "protocol/errors.h"

@@ -6,7 +6,6 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include "base/mem.h"
 #include "cli/output.h"
 #include "protocol/errors.h"
 #include "protocol/sasl_authenticate_request.h"

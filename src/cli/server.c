@@ -1,6 +1,5 @@
 /* myelin server [FILE] [--override key=value]... */
 #include <malloc.h>
-#include "base/mem.h"
 #include "broker/node.h"
 #include "cli/cli.h"
 #include "http/http.h"

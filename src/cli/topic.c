@@ -1,6 +1,5 @@
 /* myelin topic: the table of its subcommands. */
 #include "cli/topic.h"
-#include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/offsets.h"
 

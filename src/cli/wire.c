@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "base/mem.h"
 #include "cli/output.h"
 #include "cli/secure.h"
 #include "protocol/api_versions_request.h"

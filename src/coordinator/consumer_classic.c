@@ -6,7 +6,6 @@
  * becomes classic again, at the generation that is the group's epoch. */
 #include <inttypes.h>
 
-#include "base/mem.h"
 #include "base/trace.h"
 #include "coordinator/consumer_internal.h"
 #include "protocol/consumer_protocol_assignment.h"

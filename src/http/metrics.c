@@ -3,7 +3,6 @@
  *     waiting --start--> serving: parts of all shards -> the busiest -> their names -> text -> answers
  *
  * A request that comes during a gathering waits for the next one, so that it sees everything that was before it. */
-#include "base/check.h"
 #include "base/mem.h"
 #include "http/internal.h"
 #include "http/numbers.h"

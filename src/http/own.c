@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include "base/mem.h"
 #include "http/numbers.h"
 
 static void expose_journal(struct exposition *e, const struct numbers *numbers) {

@@ -1,6 +1,5 @@
 #include "log/clean_batch.h"
 
-#include "base/check.h"
 #include "base/mem.h"
 #include "base/varint.h"
 #include "log/internal.h"

@@ -2,7 +2,6 @@
  *
  * Where the index and the bytes are at hand (tail, page cache) the answer is given at once: tail blocks as memory,
  * older bytes as a range for sendfile. What may touch the device is done on a pool thread, into memory of the read. */
-#include "base/check.h"
 #include "base/trace.h"
 #include "log/internal.h"
 #include "log/scan.h"

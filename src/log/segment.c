@@ -6,7 +6,6 @@
  * NNN.index       entries i32 offset - base, i32 position.       Rule per batch: when more than index.interval.bytes came
  * NNN.timeindex   entries i64 timestamp, i32 offset - base.      since the last entry, add one for the batch. Sealing adds
  *                                                                a time entry for the largest timestamp of all. */
-#include "base/check.h"
 #include "base/endian.h"
 #include "base/trace.h"
 #include "log/internal.h"

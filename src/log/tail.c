@@ -1,7 +1,6 @@
 /* The tail: memory that holds the newest bytes of a log, in blocks that mirror ranges of its segment files. Block
  * positions are multiples of the direct I/O block, so that a block is written where it lies. Blocks stay after they
  * were written, as a cache for readers at the end of the log, until the shard's limit takes the oldest. */
-#include "base/check.h"
 #include "log/internal.h"
 
 static struct tail_block *last_block(const struct log *log) {

@@ -1,7 +1,6 @@
 #include "log/validate.h"
 
 #include <inttypes.h>
-#include "base/mem.h"
 
 enum err validate_header(const struct validate_request *request) {
     const uint8_t *batch = request->bytes;

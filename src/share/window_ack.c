@@ -1,5 +1,4 @@
 /* Taking records back: acknowledged, released, or because a lock has ended. */
-#include "base/check.h"
 #include "share/internal.h"
 
 static void add_change(struct share_change *change, int64_t first, int64_t last, int state, int count) {

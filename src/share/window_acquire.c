@@ -6,7 +6,6 @@
  * their last delivery, so that one bad record does not take its neighbours with it. */
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "protocol/batch.h"
 #include "share/internal.h"
 
