@@ -9,7 +9,7 @@ loopback with free ports, and the packages of other clients. A suite is an execu
 
     main()
 """
-import atexit, contextlib, fcntl, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
+import atexit, contextlib, fcntl, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MYELIN = os.environ.get("MYELIN", os.path.join(ROOT, "build/myelin"))
@@ -38,15 +38,18 @@ def expect_equal(got, wanted, what="value"):
 
 
 def main():
-    """Runs the tests of the suite, those with sys.argv[1] in their name when it is given."""
+    """Runs the tests of the suite, those with sys.argv[1] in their name when it is given. What a test returns is a remark
+    on its passing that whoever reads the result is to see."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     failed = 0
     for fn in _tests:
         if wanted not in fn.__name__:
             continue
         try:
-            fn()
+            remark = fn()
             print(f"ok {fn.__name__}", flush=True)
+            if remark:
+                print(f"NOTE {fn.__name__}: {remark}", flush=True)
         except Skip as skip:
             print(f"SKIP {fn.__name__}: {skip}", flush=True)
         except Exception as error:
@@ -87,7 +90,7 @@ def start(command, **options):
     return process
 
 
-def run(command, timeout_s=120, ok=True, **options):
+def run(command, timeout_s=300, ok=True, **options):
     """Runs to the end; gives stdout, and raises with stderr when the exit status is not 0 (ok=True)."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout_s, **options)
     if ok and done.returncode != 0:
@@ -95,20 +98,33 @@ def run(command, timeout_s=120, ok=True, **options):
     return done.stdout if ok else done
 
 
-_ports_given = set()
+_ports_taken = {}  # {port: the socket that says so}
 
 
 def free_port():
+    """Nobody else's for as long as this process lives, however often what listens on it comes and goes: out of the range that
+    the kernel gives to connections, and marked as taken among all that run tests here by a socket of an abstract name."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as range_:
+            end = min(int(range_.read().split()[0]), 32768)
+    except OSError:
+        end = 32768
+    begin = 10240 if end > 12288 else 1024
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _ports_given:
-            _ports_given.add(port)
-            return port
+        port = random.SystemRandom().randrange(begin, max(end, begin + 2048))
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0myelin-tests-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        _ports_taken[port] = mark
+        return port
 
 
-def eventually(condition, timeout_s=30, what="condition"):
+def eventually(condition, timeout_s=120, what="condition"):
     """Asks again until it gives something true; for state that tells no event."""
     end = time.monotonic() + timeout_s
     while True:
@@ -140,7 +156,7 @@ class Server:
             lines.append(None)
             self._changed.notify_all()
 
-    def wait_for(self, pattern, timeout_s=60, start=0):
+    def wait_for(self, pattern, timeout_s=180, start=0):
         """The first log line from line `start` on that the pattern is found in."""
         end, at = time.monotonic() + timeout_s, start
         with self._changed:
@@ -181,7 +197,7 @@ class Server:
             except OSError:
                 return False
 
-    def stop(self, timeout_s=60):
+    def stop(self, timeout_s=180):
         """Clean stop; the exit status must be 0 (143 for a JVM)."""
         self.process.terminate()
         code = self.process.wait(timeout_s)
@@ -253,7 +269,7 @@ def java_command(main_class, *args, heap="256m", classpath="", jvm=JVM_SHORT, ka
     return ["java", f"-Xmx{heap}", *jvm, "-cp", path, main_class, *map(str, args)]
 
 
-def java(main_class, *args, timeout_s=120, ok=True, **options):
+def java(main_class, *args, timeout_s=300, ok=True, **options):
     """Runs a main class of Kafka's artifacts: java("org.apache.kafka.tools.TopicCommand", "--list", ...)."""
     return run(java_command(main_class, *args), timeout_s=timeout_s, ok=ok, **options)
 
@@ -335,4 +351,4 @@ class Kafka(Server):
             expect(self.process.poll() is None, lambda: "Kafka ended: " + self.last_words())
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return True
-        eventually(answers, 60, "Kafka answers")
+        eventually(answers, 180, "Kafka answers")

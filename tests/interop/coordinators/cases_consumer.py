@@ -49,7 +49,7 @@ class Groups:
         topic = f"{prefix}-t"
         self.topic = directory.create(topic, 6)
         self.a, self.b = (Member(directory, plain, id, SubscribedTopicNames=[topic]) for id in "ab")
-        eventually(lambda: self.a.beat(MemberEpoch=0, RebalanceTimeoutMs=60000, TopicPartitions=[], SubscribedTopicNames=[topic]).owned, 60, "the topic is known")
+        eventually(lambda: self.a.beat(MemberEpoch=0, RebalanceTimeoutMs=60000, TopicPartitions=[], SubscribedTopicNames=[topic]).owned, what="the topic is known")
         self.b.beat()
         self.a.beat()  # is told to give three of them up
         s, self.r = Member(directory, static, "s", SubscribedTopicNames=[topic], InstanceId="i"), Member(directory, static, "r", SubscribedTopicNames=[topic])
@@ -61,7 +61,7 @@ class Groups:
         self.away("s")
         self.x = Member(directory, regex, "x", SubscribedTopicRegex=f"{topic}|none")
         self.x.beat()
-        eventually(lambda: self.x.tell().owned, 60, "the expression is resolved")
+        eventually(lambda: self.x.tell().owned, what="the expression is resolved")
         subscription = b"\0\1" + b"\0\0\0\1\0" + bytes([len(topic)]) + topic.encode() + b"\xff\xff\xff\xff" + b"\0\0\0\0"
         self.join = {"GroupId": mixed, "SessionTimeoutMs": 30000, "RebalanceTimeoutMs": 60000, "ProtocolType": "consumer", "GroupInstanceId": "classic",
                      "Protocols": [{"Name": "range", "Metadata": subscription}]}

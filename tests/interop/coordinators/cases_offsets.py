@@ -70,7 +70,7 @@ def a_time_to_expire_that_a_client_gave_is_kept():
     directory.turn("myelin")
     for group in ("old", "short"):
         directory.coordinator(group)
-    eventually(lambda: committed(directory, "short") == {}, 60, "the offset expires")
+    eventually(lambda: committed(directory, "short") == {}, what="the offset expires")
     expect_equal(committed(directory, "old"), {("t", 0): (3, -1, "at 3")}, "the other")
     commit(directory, "short", {0: 5}, version=4, RetentionTimeMs=3600_000)
     directory.turn("kafka")

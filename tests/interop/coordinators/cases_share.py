@@ -39,7 +39,7 @@ def share_groups_are_taken_over_and_back():
                 return False
             state["epoch"] = answer["MemberEpoch"]
             return answer["Assignment"] and answer["Assignment"]["TopicPartitions"]
-        eventually(joined, 60, f"{type(directory.running).__name__} assigns")
+        eventually(joined, what=f"{type(directory.running).__name__} assigns")
 
     def serve(round):
         """Each turn: ten records; three are released, which the next server gives out again first."""
@@ -60,7 +60,7 @@ def share_groups_are_taken_over_and_back():
             got.extend(now)
             acks = [(a, b, 1) for a, b, n in now if n == 2] + [part for a, b, n in now if n == 1 for part in ((a, b - 3, 1), (b - 2, b, 2))]
             return got[:len(wanted)] == wanted
-        eventually(more, 60, f"{type(directory.running).__name__} gives {wanted}, gave {got}")
+        eventually(more, what=f"{type(directory.running).__name__} gives {wanted}, gave {got}")
         answer = fetch(directory, state["topic_id"], -1, acks)
         expect(not answer["ErrorCode"], f"close: {answer}")
         state["next"] = first + 10

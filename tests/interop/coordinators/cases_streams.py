@@ -53,7 +53,7 @@ def settled(directory, members):
         for member in members:
             member.beat()
         return described(directory)["GroupState"] == "Stable"
-    eventually(done, 60, "the group is stable")
+    eventually(done, what="the group is stable")
     expect_equal(tasks(members, "ActiveTasks"), [(s, p) for s in "01" for p in range(4)], "active tasks")
     expect_equal(tasks(members, "StandbyTasks"), [("1", p) for p in range(4)], "standby tasks")
 
@@ -70,7 +70,7 @@ def taken_over(first, second, kill):
     def ready():
         with contextlib.suppress(AssertionError):  # while its source is not seen
             return a.beat()["Status"] == []
-    eventually(ready, 60, "the internal topics are there")
+    eventually(ready, what="the internal topics are there")
     a.beat()
     b.beat()
     settled(directory, [a, b])

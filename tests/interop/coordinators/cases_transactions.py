@@ -13,7 +13,7 @@ class Producer:
             directory.ask("FindCoordinator", 4, {"KeyType": 1, "CoordinatorKeys": [id]})
             answer = directory.ask("InitProducerId", 5, {"TransactionalId": id, "TransactionTimeoutMs": 600000, "ProducerId": -1, "ProducerEpoch": -1})
             return not answer["ErrorCode"] and (answer["ProducerId"], answer["ProducerEpoch"])
-        self.pid, self.epoch = eventually(began, 60, f"{id} begins")
+        self.pid, self.epoch = eventually(began, what=f"{id} begins")
 
     def add(self, partition):
         answer = self.directory.ask("AddPartitionsToTxn", 3, {"V3AndBelowTransactionalId": self.id, "V3AndBelowProducerId": self.pid,
@@ -44,7 +44,7 @@ def settled(producer):
     def state():
         found = producer.described()
         return found["ErrorCode"] == 0 and found["TransactionState"].startswith("Complete") and found
-    return eventually(state, 60, f"{producer.id} ends")
+    return eventually(state, what=f"{producer.id} ends")
 
 
 def offset_fetched(directory, stable):
@@ -98,7 +98,7 @@ def take_over(first, second, kill, prepared):
     directory.turn(second, kill)
     directory.coordinator(GROUP)
     for id, p in producers.items():
-        eventually(lambda: p.described()["ErrorCode"] == 0, 60, f"the coordinator of {id}")
+        eventually(lambda: p.described()["ErrorCode"] == 0, what=f"the coordinator of {id}")
         if id != "prepared":
             expect_equal(p.described(), before[id], id)
     expect_equal(offset_fetched(directory, True)["ErrorCode"], 88, "an offset that waits")
@@ -114,7 +114,7 @@ def take_over(first, second, kill, prepared):
         state = settled(producers[id])["TransactionState"]
         expect_equal(state, "CompleteAbort" if id in ("gone", "open-1") else "CompleteCommit", id)
     pids = {id: p.pid for id, p in producers.items()}
-    eventually(lambda: offset_fetched(directory, True)["CommittedOffset"] == 7, 60, "the offset is committed")
+    eventually(lambda: offset_fetched(directory, True)["CommittedOffset"] == 7, what="the offset is committed")
     expect_equal(read_committed(directory, 0), [pids["open-2"], pids["done"], pids["open-2"]], "partition 0")
     expect_equal(read_committed(directory, 1), [pids["open-2"]], "partition 1")
     if prepared:
@@ -122,7 +122,7 @@ def take_over(first, second, kill, prepared):
     after = {id: p.described() for id, p in producers.items()}
     directory.turn(first)
     for id, p in producers.items():
-        eventually(lambda: p.described()["ErrorCode"] == 0, 60, f"the coordinator of {id}, back")
+        eventually(lambda: p.described()["ErrorCode"] == 0, what=f"the coordinator of {id}, back")
         expect_equal(p.described(), after[id], f"{id}, back")
     directory.stop()
 

@@ -32,10 +32,10 @@ class Directory:
         def answers():
             found = self.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": [group]})["Coordinators"][0]["ErrorCode"]
             return not found and self.ask("ConsumerGroupDescribe", 1, {"GroupIds": [group]})["Groups"][0]["ErrorCode"] in (0, 69)
-        eventually(answers, 60, f"the coordinator of {group}")
+        eventually(answers, what=f"the coordinator of {group}")
 
     def create(self, topic, partitions):
-        eventually(lambda: self.ask("Metadata", 12, {"Topics": []})["Brokers"], 60, "a broker in the metadata")
+        eventually(lambda: self.ask("Metadata", 12, {"Topics": []})["Brokers"], what="a broker in the metadata")
         answer = self.ask("CreateTopics", 7, {"Topics": [{"Name": topic, "NumPartitions": partitions, "ReplicationFactor": 1}], "TimeoutMs": 60000})
         return answer["Topics"][0]["TopicId"]
 

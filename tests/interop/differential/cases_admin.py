@@ -1,5 +1,4 @@
 """CreateTopics, DeleteTopics, CreatePartitions, DescribeLogDirs, AlterReplicaLogDirs, DescribeQuorum, UpdateFeatures."""
-import time
 from wire import *
 
 CASES = []
@@ -135,6 +134,7 @@ def create_partitions(s):
         grow("no time", [("cp", 20, None)], timeout=0)
         grow("one more", [("cp", 4 + v, [[1]])])
         grow("far too many", [("cp", 20000, None)], True)
+    s.published()
     s.ask("Metadata", 9, {"Topics": [{"Name": "cp"}], "AllowAutoTopicCreation": False}, "after")
 
 
@@ -199,3 +199,4 @@ def update_features(s):
     ask(1, "for real", ("share.version", 0, 2), validate=False)
     ask(2, "and back", ("share.version", 1, 1), validate=False)
     ask(2, "no change", ("share.version", 1, 1), validate=False)
+    s.published()

@@ -24,11 +24,33 @@ def protocols(*names, topics=("t",)):
     return [{"Name": name, "Metadata": subscription(*topics)} for name in names or ("range",)]
 
 
-def ready(s, group):
-    """The coordinator of the group is there."""
-    s.until(lambda: s.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": [group]}, quiet=True)["Coordinators"][0]["ErrorCode"] == 0,
-            "no coordinator")
-    s.until(lambda: s.ask("DescribeGroups", 5, {"Groups": [group]}, quiet=True)["Groups"][0]["ErrorCode"] == 0, "the coordinator does not answer")
+COORDINATORS = 4  # as the settings say: of groups, and of transactions
+
+
+def partition_of(name):
+    """The partition whose coordinator has the group, or the transactional id."""
+    hash = 0
+    for c in name:
+        hash = (hash * 31 + ord(c)) & 0xffffffff
+    return abs(hash - (1 << 32) if hash >> 31 else hash) % COORDINATORS
+
+
+def one_of_each_partition(prefix):
+    """A name for each of the coordinators."""
+    found = {}
+    for name in (f"{prefix}{i}" for i in range(1000)):
+        found.setdefault(partition_of(name), name)
+    return [found[i] for i in range(COORDINATORS)]
+
+
+def ready(s, group=None):
+    """The coordinators of groups are there: of this group, and of those of any other name."""
+    for name in one_of_each_partition("ready") + [group]:
+        if name is not None and ("group", name) not in s.loaded:
+            s.until(lambda: s.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": [name]}, quiet=True)["Coordinators"][0]["ErrorCode"] == 0,
+                    "no coordinator")
+            s.until(lambda: s.ask("DescribeGroups", 5, {"Groups": [name]}, quiet=True)["Groups"][0]["ErrorCode"] == 0, "the coordinator does not answer")
+            s.loaded.add(("group", name))
 
 
 def describe(s, *groups, version=6, note="", operations=True):
@@ -471,14 +493,14 @@ def classic_group_is_full(s):
 
 @case
 def classic_timeouts(s):
-    """Sessions of 1 s end; a member that does not join, or sync, in time is left out."""
-    a, b = Member(s, "timeouts", "a", rebalance=1000), Member(s, "timeouts", "b", session=1000, rebalance=1000)
+    """Sessions of 3 s end; a member that does not join, or sync, in time is left out."""
+    a, b = Member(s, "timeouts", "a", rebalance=3000), Member(s, "timeouts", "b", session=3000, rebalance=3000)
     one_after_the_other(s, "timeouts", a, b)
     s.until(lambda: len(describe_quietly(s, "timeouts")["Members"]) == 1, "the session does not end")
     b.heartbeat(note="after its session")
     describe(s, "timeouts", note="one is gone")
     a.join().joined()
-    b = Member(s, "timeouts", "b", rebalance=1000)
+    b = Member(s, "timeouts", "b", rebalance=3000)
     b.join(note="comes")
     b.joined()
     a.heartbeat(note="did not join in time")
@@ -493,7 +515,7 @@ def classic_timeouts(s):
 @case
 def classic_static_members_away(s):
     """A rebalance goes on without a static member until its session ends."""
-    a, b = Member(s, "away", "a", "one", rebalance=1000), Member(s, "away", "b", "two", session=6000, rebalance=1000)
+    a, b = Member(s, "away", "a", "one", rebalance=3000), Member(s, "away", "b", "two", session=12000, rebalance=3000)
     one_after_the_other(s, "away", a, b)
     a.join(note="again").joined()
     a.sync([(m, b"for " + m[:1].encode()) for m in a.members]).synced()

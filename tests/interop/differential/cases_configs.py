@@ -56,7 +56,7 @@ def topic_configs(s):
     show = lambda note, *keys: describe(s, note, (TOPIC, "tc", list(keys)))
     for v in s.versions("IncrementalAlterConfigs"):
         change(s, "set", (TOPIC, "tc", [("retention.ms", SET, "1000"), ("segment.ms", SET, "77")]), version=v)
-        s.until(lambda: "1000" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": TOPIC, "ResourceName": "tc", "ConfigurationKeys": ["retention.ms"]}]}, quiet=True)), "set")
+        s.published()
         show("after set", "retention.ms", "segment.ms")
         change(s, "delete", (TOPIC, "tc", [("retention.ms", DELETE, None)]), version=v)
         change(s, "delete again", (TOPIC, "tc", [("retention.ms", DELETE, "x"), ("nope", DELETE, None)]), version=v)
@@ -83,7 +83,7 @@ def topic_configs(s):
         change(s, "no keys", (TOPIC, "tc", []), version=v)
         for type in (0, 1, 3, 77):
             change(s, f"type {type}", (type, "x", [("a", SET, "b")]), version=v)
-    s.until(lambda: "'flush.ms', 'Value': '4'" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": TOPIC, "ResourceName": "tc", "ConfigurationKeys": None}]}, quiet=True)), "set")
+    s.published()
     describe(s, "after", (TOPIC, "tc", None))
     for v in s.versions("AlterConfigs"):
         replace(s, "replace", (TOPIC, "tc", [("retention.ms", "2000")]), version=v)
@@ -96,7 +96,7 @@ def topic_configs(s):
         replace(s, "logger", (LOGGER, "1", [("x", "INFO")]), version=v)
         replace(s, "type 77", (77, "1", [("x", "INFO")]), version=v)
         replace(s, "nothing", version=v)
-    s.until(lambda: "'2000'" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": TOPIC, "ResourceName": "tc", "ConfigurationKeys": None}]}, quiet=True)), "set")
+    s.published()
     describe(s, "replaced", (TOPIC, "tc", None))
     replace(s, "all gone", (TOPIC, "tc", []))
 
@@ -127,13 +127,12 @@ def broker_configs(s):
     change(s, "set", (BROKER, "", [("log.retention.ms", SET, "700000"), ("log.cleanup.policy", SET, "compact"), ("my.custom", SET, "x")]))
     change(s, "set one", (BROKER, "1", [("log.retention.ms", SET, "800000"), ("log.roll.ms", SET, "900000")]))
     s.create("bc", 1, {"segment.ms": "5"})
-    s.until(lambda: "'800000'" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": BROKER, "ResourceName": "1", "ConfigurationKeys": ["log.retention.ms"]}]}, quiet=True)), "set")
-    s.until(lambda: "'compact'" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": TOPIC, "ResourceName": "bc", "ConfigurationKeys": ["cleanup.policy"]}]}, quiet=True)), "seen")
+    s.published()
     describe(s, "topic above broker", (TOPIC, "bc", None))
     describe(s, "brokers", (BROKER, "", None), (BROKER, "1", ["log.retention.ms", "log.roll.ms", "log.cleanup.policy", "my.custom", "log.roll.hours", "log.retention.hours"]))
     change(s, "away", (BROKER, "", [("log.retention.ms", DELETE, None), ("log.cleanup.policy", DELETE, None), ("my.custom", DELETE, None)]))
     change(s, "away one", (BROKER, "1", [("log.retention.ms", DELETE, None), ("log.roll.ms", DELETE, None)]))
-    s.until(lambda: "'800000'" not in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": BROKER, "ResourceName": "1", "ConfigurationKeys": ["log.retention.ms"]}]}, quiet=True)), "away")
+    s.published()
     describe(s, "afterwards", (BROKER, "", None), (TOPIC, "bc", None))
 
 
@@ -152,7 +151,7 @@ def other_configs(s):
         change(s, f"logger {name!r} {configs}", (LOGGER, name, configs))
     change(s, "keep metrics", (METRICS, "sub", [("interval.ms", SET, "1000"), ("match", SET, "client_id=a")]))
     change(s, "keep group", (GROUP, "g1", [("consumer.session.timeout.ms", SET, "50000")]))
-    s.until(lambda: "'1000'" in str(s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": METRICS, "ResourceName": "sub", "ConfigurationKeys": None}]}, quiet=True)), "set")
+    s.published()
     describe(s, "metrics", (METRICS, "sub", None))
     describe(s, "group", (GROUP, "g1", None))
     for v in s.versions("ListConfigResources"):

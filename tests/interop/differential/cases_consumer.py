@@ -2,7 +2,7 @@
 by step, both assignors, expressions, commits by epoch, groups of members of both protocols; and the records of it all.
 Groups here have no assignment interval but where it is said, so that nothing waits for the clock."""
 import random
-from cases_classic import Member, describe as describe_classic, group_records, protocols, ready, rebalance
+from cases_classic import Member, describe as describe_classic, group_records, partition_of, protocols, ready, rebalance
 from wire import *
 
 CASES = []
@@ -17,13 +17,6 @@ def configure(s, group, **configs):
     configs = {"consumer.assignment.interval.ms": "0", **{k.replace("_", "."): v for k, v in configs.items()}}
     s.ask("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 32, "ResourceName": group, "Configs": [
         {"Name": k, "ConfigOperation": 0, "Value": v} for k, v in configs.items()]}]}, quiet=True)
-
-
-def partition_of(group):
-    hash = 0
-    for c in group:
-        hash = (hash * 31 + ord(c)) & 0xffffffff
-    return abs(hash - (1 << 32) if hash >> 31 else hash) % 4
 
 
 def probe(s, group, *topics):
@@ -48,6 +41,7 @@ def probe_partitions(s, group, topic, count):
 def begin(s, group, topics=None, **configs):
     ready(s, group)
     configure(s, group, **configs)
+    s.published()
     for name, partitions in (topics or {}).items():
         s.create(name, partitions)
     if topics:
@@ -365,7 +359,8 @@ def consumer_assignment_interval(s):
     describe(s, "ai")
     states(s)
     configure(s, "ai", consumer_heartbeat_interval_ms="6000", consumer_session_timeout_ms="50000")
-    s.until(lambda: a.beat(quiet=True)["HeartbeatIntervalMs"] == 6000, "the settings are not taken")
+    s.published()
+    a.beat("is told of another interval")
     settle(a, b)
     describe(s, "ai", note="settled")
 
@@ -412,7 +407,7 @@ def consumer_expressions(s):
     describe(s, "rx", note="a name")
     b.beat("a bad one", SubscribedTopicRegex="(")
     b.beat("one that is new", SubscribedTopicRegex="c.*o")
-    describe(s, "rx", note="one that is not resolved")
+    describe(s, "rx", note="one that is not resolved")  # nor will it be for ten seconds after the first
     b.leave()
     a.leave()
     describe(s, "rx", note="nobody")

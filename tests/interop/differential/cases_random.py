@@ -3,6 +3,7 @@ topics and settings in combinations that nobody thought of. DIFFER_SEED gives an
 import os, random
 from wire import *
 from cases_admin import TOPIC_VALUES
+from cases_data import retention_has_run
 
 CASES = []
 SEED = int(os.environ.get("DIFFER_SEED", "7"))
@@ -92,11 +93,7 @@ def random_fetches(s):
         for i in range(20):
             s.produce("rf", batch([record(value=b"x" * r.choice([10, 300, 1500]), offset_delta=k) for k in range(r.choice([1, 2, 5]))], base_ts=TS + r.randrange(1000)), index)
     s.ask("DeleteRecords", 2, {"Topics": [{"Name": "rf", "Partitions": [{"PartitionIndex": 1, "Offset": 7}]}], "TimeoutMs": 10000}, quiet=True)
-    for mark in ("rf-mark1", "rf-mark2"):  # when both have lost their data, retention has been at the other topic too
-        s.create(mark, 1, {"retention.bytes": "0"})
-        s.produce(mark, batch(records(1), base_ts=TS))
-        first = {"ReplicaId": -1, "Topics": [{"Name": mark, "Partitions": [{"PartitionIndex": 0, "Timestamp": -2}]}]}
-        s.until(lambda: s.ask("ListOffsets", 7, first, quiet=True)["Topics"][0]["Partitions"][0]["Offset"] == 1, "retention has run")
+    retention_has_run(s)
     for i in range(ROUNDS * 2):
         version = r.choice(list(s.versions("Fetch")))
         parts = [{"Partition": r.choice([0, 1, 2, 2, 3]), "FetchOffset": r.choice([0, 1, 5, 6, 7, 8, 20, 39, r.randrange(70), -1, 1 << 40]), "PartitionMaxBytes": r.choice([0, 1, 61, 400, 1000, 3000, 1 << 20]),

@@ -1,10 +1,13 @@
 """Share groups: heartbeats, the share coordinator's requests, ShareFetch and ShareAcknowledge, and the offsets' administration:
 good and bad values, and scripts whose every answer is compared."""
 import base64, random, uuid
+from cases_classic import ready
+from cases_consumer import probe
 from wire import *
 
 CASES = []
 UNKNOWN = "11111111-2222-3333-4444-555555555555"
+GIVEN_MS, NOTHING_MS = 40000, 300  # how long to wait where records are to be had, and where none are
 
 
 def case(fn):
@@ -12,14 +15,10 @@ def case(fn):
     return fn
 
 
-def ready(s, group):
-    s.until(lambda: s.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": [group]}, quiet=True)["Coordinators"][0]["ErrorCode"] == 0, "no coordinator")
-    s.until(lambda: s.ask("DescribeGroups", 5, {"Groups": [group]}, quiet=True)["Groups"][0]["ErrorCode"] == 0, "the coordinator does not answer")
-
-
 def configure(s, group, **configs):
     s.ask("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 32, "ResourceName": group, "Configs": [
         {"Name": "share." + k.replace("_", "."), "ConfigOperation": 0, "Value": v} for k, v in configs.items()]}]}, "configs of " + group)
+    s.published()
 
 
 def beat(s, group, member, epoch, topics=None, note="", quiet=False, **other):
@@ -147,16 +146,35 @@ class Member:
     def __init__(self, s, group, topic, name="m1", partitions=(0,)):
         self.s, self.group, self.topic, self.name, self.partitions, self.epoch = s, group, topic, name, partitions, 0
 
-    def fetch(self, note="", records=500, batch_size=500, mode=0, acks=(), epoch=None, wait=300, partitions=None, v=2, **other):
+    def fetch(self, note="", records=500, batch_size=500, mode=0, acks=(), epoch=None, wait=GIVEN_MS, partitions=None, v=2, quiet=False, **other):
         """acks: (first, last, types) of partition 0."""
         epoch = self.epoch if epoch is None else epoch
         listed = self.partitions if partitions is None and (epoch == 0 or acks) else partitions or ()
         topics = [{"TopicId": self.topic, "Partitions": [{"PartitionIndex": p, "AcknowledgementBatches": [
             {"FirstOffset": a, "LastOffset": b, "AcknowledgeTypes": t} for a, b, t in (acks if p == 0 else ())]} for p in listed]}] if listed else []
         answer = self.s.ask("ShareFetch", v, {"GroupId": self.group, "MemberId": self.name, "ShareSessionEpoch": epoch, "MaxWaitMs": wait, "MinBytes": 1,
-            "MaxBytes": 1 << 20, "MaxRecords": records, "BatchSize": batch_size, **({"ShareAcquireMode": mode} if v >= 2 else {}), "Topics": topics, **other}, note)
+            "MaxBytes": 1 << 20, "MaxRecords": records, "BatchSize": batch_size, **({"ShareAcquireMode": mode} if v >= 2 else {}), "Topics": topics, **other}, note, quiet=quiet)
         self.epoch = epoch + 1 if epoch >= 0 and not answer.get("ErrorCode") else self.epoch
         return answer
+
+    def gather(self, note, wanted, **first):
+        """Fetches until it has been given the wanted records, {partition: offsets}; all it was given is compared, in however
+        many answers it came. Kafka answers a fetch that brings acknowledgements, or that ends a session, before it has given
+        the records back; and of what is to be had in several partitions it gives some."""
+        given, options = {}, first
+        def all_given():
+            nonlocal options
+            answer = self.fetch(quiet=True, wait=NOTHING_MS, **options)
+            for part in (part for topic in answer["Responses"] for part in topic["Partitions"]):
+                if options:
+                    self.s.tell(f"{note}: acknowledged {part['PartitionIndex']}", [part["AcknowledgeErrorCode"], part["AcknowledgeErrorMessage"]])
+                for one in part["AcquiredRecords"]:
+                    for offset in range(one["FirstOffset"], one["LastOffset"] + 1):
+                        given.setdefault(part["PartitionIndex"], {})[offset] = one["DeliveryCount"]
+            options = {}
+            return all(set(offsets) <= set(given.get(index, {})) for index, offsets in wanted.items())
+        self.s.until(all_given, f"{note}: not given {wanted}")
+        self.s.tell(note, [[index, sorted(found.items())] for index, found in sorted(given.items())])
 
     def ack(self, acks, note="", epoch=None, partition=0, v=2, renew=False, topic=None):
         epoch = self.epoch if epoch is None else epoch
@@ -191,17 +209,17 @@ def share_sessions(s):
     m.epoch = 0
     m.fetch("acknowledge at once", acks=[(0, 1, [1])])
     m.epoch = 0
-    m.fetch("open", partitions=(0,), v=1), m.fetch("nothing new"), m.fetch("the same epoch", epoch=1), m.fetch("a later epoch", epoch=7)
+    m.fetch("open", partitions=(0,), v=1), m.fetch("nothing new", wait=NOTHING_MS), m.fetch("the same epoch", epoch=1), m.fetch("a later epoch", epoch=7)
     m.epoch = 2
-    m.fetch("one more partition", partitions=(1,)), m.fetch("an unknown partition", partitions=(9,))
-    m.fetch("forget it", ForgottenTopicsData=[{"TopicId": t, "Partitions": [9]}])
+    m.fetch("one more partition", partitions=(1,)), m.fetch("an unknown partition", partitions=(9,), wait=NOTHING_MS)
+    m.fetch("forget it", wait=NOTHING_MS, ForgottenTopicsData=[{"TopicId": t, "Partitions": [9]}])
     m.fetch("no records", records=0), m.fetch("no bytes", MaxBytes=0)
     m.fetch("renew and fetch", IsRenewAck=True)
-    m.ack([(0, 9, [1]), (10, 12, [1])], "some"), m.fetch("again with acks", acks=[(13, 15, [2])]), m.fetch("what was released")
+    m.ack([(0, 9, [1]), (10, 12, [1])], "some"), m.gather("released with a fetch", {0: range(13, 16)}, acks=[(13, 15, [2])])
     m.fetch("close with acks", epoch=-1, acks=[(16, 17, [1])])
     m.fetch("closed", epoch=m.epoch)
     n = Member(s, "she", t, "m2", (0, 1))
-    n.fetch("another gets what was given back", wait=10000), n.ack([], "close", epoch=-1)
+    n.gather("another gets what was given back", {0: [*range(13, 16), *range(18, 27)], 1: range(27)}), n.ack([], "close", epoch=-1)
     m.epoch = 0
     m.fetch("a bad mode", mode=2)
 
@@ -210,10 +228,10 @@ def share_sessions(s):
 def share_acquire(s):
     t = prepare(s, "sha", "sha-t")
     m, n = Member(s, "sha", t), Member(s, "sha", t, "m2")
-    m.fetch("3 of 10", records=3), m.fetch("12, batches of 5", records=12, batch_size=5), n.fetch("the rest"), n.fetch("nothing")
+    m.fetch("3 of 10", records=3), m.fetch("12, batches of 5", records=12, batch_size=5), n.fetch("the rest"), n.fetch("nothing", wait=NOTHING_MS)
     m.ack([(0, 9, [1, 1, 2, 3, 0, 1, 1, 1, 1, 1])], "each of them")
     n.fetch("the released one"), n.ack([(2, 2, [2])], "again"), m.fetch("a third time"), m.ack([(2, 2, [2])], "again")
-    n.fetch("a fourth time"), n.ack([(2, 2, [2])], "again"), m.fetch("the last time"), m.ack([(2, 2, [2])], "again"), n.fetch("no more")
+    n.fetch("a fourth time"), n.ack([(2, 2, [2])], "again"), m.fetch("the last time"), m.ack([(2, 2, [2])], "again"), n.fetch("no more", wait=NOTHING_MS)
     t = prepare(s, "shl", "shl-t", sizes=(10, 7, 3))
     m, n = Member(s, "shl", t), Member(s, "shl", t, "m2")
     for i, count in enumerate((2, 3, 3, 5, 4, 20)):
@@ -235,14 +253,14 @@ def share_acknowledge(s):
     m.ack([(0, 1, [1])], "no such partition", partition=4), m.ack([(0, 1, [1])], "unknown topic", topic=UNKNOWN)
     m.ack([(0, 3, [4])], "renewed", renew=True), m.ack([(0, 3, [1])], "then accepted"), m.ack([(0, 3, [1])], "twice"), m.ack([(2, 5, [1])], "half of it twice")
     m.ack([(4, 9, [3])], "rejected"), m.ack([(4, 9, [1])], "below the start"), n.ack([(10, 19, [2])], "released"), n.ack([(10, 19, [1])], "released, then accepted")
-    m.fetch("the released"), m.ack([(10, 29, [1])], "all of them"), m.fetch("nothing left")
+    m.fetch("the released"), m.ack([(10, 29, [1])], "all of them"), m.fetch("nothing left", wait=NOTHING_MS)
 
 
 @case
 def share_limits(s):
     t = prepare(s, "shn", "shn-t", sizes=(10,) * 12, partition_max_record_locks="100", delivery_count_limit="3")
     m, n = Member(s, "shn", t), Member(s, "shn", t, "m2")
-    m.fetch("to the limit", records=95), m.fetch("at the limit"), n.fetch("at the limit")
+    m.fetch("to the limit", records=95), m.fetch("at the limit", wait=NOTHING_MS), n.fetch("at the limit", wait=NOTHING_MS)
     m.ack([(20, 29, [2])], "some back"), n.fetch("those"), m.ack([(0, 9, [1])], "the first"), n.fetch("as many more")
     n.ack([(20, 29, [2])], "back again"), m.fetch("few at a time"), m.fetch("few at a time"), m.fetch("few at a time")
 
@@ -257,6 +275,7 @@ def share_offsets(s):
         {"TopicName": name, "Partitions": [{"PartitionIndex": p, "StartOffset": o} for p, o in parts]} for name, parts in topics]}, note)
     delete = lambda note, *topics, group="sho": s.ask("DeleteShareGroupOffsets", 0, {"GroupId": group, "Topics": [{"TopicName": name} for name in topics]}, note)
     describe("unknown group", None), describe("unknown group's topic", [{"TopicName": "sho-t", "Partitions": [0]}, {"TopicName": "sho-none", "Partitions": [0]}])
+    probe(s, "sho", "sho-t")
     delete("unknown group", "sho-t"), delete("no group", "sho-t", group=""), alter("no group", [("sho-t", [(0, 1)])], group="")
     for size in (5, 5):
         s.produce("sho-t", batch(records(size)), 0)
@@ -265,7 +284,7 @@ def share_offsets(s):
     describe("all", None), describe("some", [{"TopicName": "sho-t", "Partitions": [0, 1]}]), describe("none", [])
     s.ask("ShareGroupDescribe", 1, {"GroupIds": ["sho"]}, "the new group")
     alter("again", [("sho-t", [(0, 5), (1, 0)])])
-    s.until(lambda: len(s.ask("DescribeShareGroupOffsets", 1, {"Groups": [{"GroupId": "sho", "Topics": None}]}, quiet=True)["Groups"][0]["Topics"][0]["Partitions"]) == 2, "not both")
+    s.until(lambda: sorted(p["StartOffset"] for p in s.ask("DescribeShareGroupOffsets", 1, {"Groups": [{"GroupId": "sho", "Topics": None}]}, quiet=True)["Groups"][0]["Topics"][0]["Partitions"]) == [0, 5], "not both")
     describe("both", None)
     s.ask("ShareGroupHeartbeat", 1, {"GroupId": "sho", "MemberId": "m1", "MemberEpoch": 0, "SubscribedTopicNames": ["sho-t"]}, quiet=True)
     alter("with a member", [("sho-t", [(0, 1)])]), delete("with a member", "sho-t"), beat(s, "sho", "m1", -1, quiet=True)

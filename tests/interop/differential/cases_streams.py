@@ -2,11 +2,10 @@
 several members, commits, and what other requests say of a streams group. Kafka 4.3.1 refuses what 4.4 has (static members,
 task offsets, warm-up tasks); those are in the unit tests."""
 import random
-from cases_classic import Member as ClassicMember, group_records, ready
+from cases_classic import Member as ClassicMember, group_records, one_of_each_partition, ready
 from wire import *
 
 CASES = []
-draw = random.Random(0)
 
 
 def case(fn):
@@ -71,15 +70,11 @@ def describe(s, *groups, note=""):
 
 
 def at_once(s, *groups, **settings):
-    """Nothing is waited for in these groups."""
+    """Nothing is waited for in these groups, if the settings do not say so."""
     wanted = {"streams.initial.rebalance.delay.ms": "0", "streams.assignment.interval.ms": "0", **{k.replace("_", "."): str(v) for k, v in settings.items()}}
     s.ask("IncrementalAlterConfigs", 1, {"Resources": [{"ResourceType": 32, "ResourceName": group, "Configs": [
         {"Name": k, "ConfigOperation": 0, "Value": v} for k, v in wanted.items()]} for group in groups]}, "settings")
-    def obeyed():
-        answer = s.ask("DescribeConfigs", 4, {"Resources": [{"ResourceType": 32, "ResourceName": group, "ConfigurationKeys": ["streams.assignment.interval.ms"]}
-                                                             for group in groups]}, quiet=True)
-        return all(config["Value"] == "0" for one in answer["Results"] for config in one["Configs"])
-    s.until(obeyed, "settings are not there")
+    s.published()
     for group in groups:
         ready(s, group)
 
@@ -96,15 +91,15 @@ def records(s, group, note=""):
 
 
 def create(s, name, partitions):
-    """Until the coordinator sees it too."""
+    """Until each of the coordinators sees it too."""
     s.create(name, partitions)
-    def seen():
-        group = f"probe{len(s.ids)}-{name}-{draw.random()}"
-        answer = s.ask("StreamsGroupHeartbeat", 0, {"GroupId": group, "MemberId": "p", "MemberEpoch": 0, "RebalanceTimeoutMs": 1000, "ActiveTasks": [], "StandbyTasks": [],
-                                                    "WarmupTasks": [], "Topology": topology(sub("0", [name]))}, quiet=True)
-        s.ask("StreamsGroupHeartbeat", 0, {"GroupId": group, "MemberId": "p", "MemberEpoch": -1}, quiet=True)
-        return answer["ErrorCode"] == 0 and 1 not in [one["StatusCode"] for one in answer["Status"]]
-    s.until(seen, f"{name} is not seen by the coordinator")
+    for group in one_of_each_partition(f"probe-{s.case}-{name}-"):
+        def seen():
+            answer = s.ask("StreamsGroupHeartbeat", 0, {"GroupId": group, "MemberId": "p", "MemberEpoch": 0, "RebalanceTimeoutMs": 1000, "ActiveTasks": [], "StandbyTasks": [],
+                                                        "WarmupTasks": [], "Topology": topology(sub("0", [name]))}, quiet=True)
+            s.ask("StreamsGroupHeartbeat", 0, {"GroupId": group, "MemberId": "p", "MemberEpoch": -1}, quiet=True)
+            return answer["ErrorCode"] == 0 and 1 not in [one["StatusCode"] for one in answer["Status"]]
+        s.until(seen, f"{name} is not seen by the coordinator")
 
 
 def rises(s, member):
@@ -149,7 +144,7 @@ def streams_bad_requests(s):
 
 @case
 def streams_first_joins_wait(s):
-    ready(s, "delayed")
+    at_once(s, "delayed", streams_initial_rebalance_delay_ms=6000)
     create(s, "streams-delayed", 2)
     m = Member(s, "delayed", "m", topology=topology(sub("0", ["streams-delayed"])))
     m.join()

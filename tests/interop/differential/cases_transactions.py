@@ -3,6 +3,8 @@
 A client that goes on while markers are still on their way is told to come again, now and then: so cases wait for the
 transaction's end (settle) wherever they do not ask about just that."""
 import time
+import cases_classic as groups
+from cases_classic import one_of_each_partition
 from wire import *
 
 CASES = []
@@ -16,7 +18,7 @@ def case(fn):
 
 def soon(condition, what):
     """As Session.until(), for what takes milliseconds and is waited for hundreds of times."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.003)
@@ -27,7 +29,7 @@ class Producer:
 
     def __init__(self, s, id, timeout_ms=60000):
         self.s, self.id, self.timeout_ms, self.pid, self.epoch = s, id, timeout_ms, -1, -1
-        ready(s, id)
+        ready(s)
 
     def init(self, version=5, pid=-1, epoch=-1, note="", timeout_ms=None, id=None, **more):
         answer = self.s.ask("InitProducerId", version, {"TransactionalId": self.id if id is None else id, "ProducerId": pid, "ProducerEpoch": epoch,
@@ -99,21 +101,13 @@ class Producer:
         return self.s.ask("DescribeTransactions", 0, {"TransactionalIds": [self.id]}, note)
 
 
-def ready(s, id="any"):
-    """The coordinators are there."""
-    def found():
-        answer = s.ask("FindCoordinator", 4, {"KeyType": 1, "CoordinatorKeys": [id]}, quiet=True)
-        return answer["Coordinators"][0]["ErrorCode"] == 0 and \
-            s.ask("DescribeTransactions", 0, {"TransactionalIds": [id]}, quiet=True)["TransactionStates"][0]["ErrorCode"] in (0, 105)
-    s.until(found, "transaction coordinators")
-
-
-def groups_ready(s, group="any"):
-    def found():
-        answer = s.ask("FindCoordinator", 4, {"KeyType": 0, "CoordinatorKeys": [group]}, quiet=True)
-        fetched = s.ask("OffsetFetch", 8, {"Groups": [{"GroupId": group, "Topics": None}]}, quiet=True)
-        return answer["Coordinators"][0]["ErrorCode"] == 0 and fetched["Groups"][0]["ErrorCode"] == 0
-    s.until(found, "group coordinators")
+def ready(s):
+    """The coordinators of transactions are there, whatever the id."""
+    for id in one_of_each_partition("ready"):
+        if ("transaction", id) not in s.loaded:
+            s.until(lambda: s.ask("FindCoordinator", 4, {"KeyType": 1, "CoordinatorKeys": [id]}, quiet=True)["Coordinators"][0]["ErrorCode"] == 0, "no coordinator")
+            s.until(lambda: s.ask("DescribeTransactions", 0, {"TransactionalIds": [id]}, quiet=True)["TransactionStates"][0]["ErrorCode"] in (0, 105), "no transactions")
+            s.loaded.add(("transaction", id))
 
 
 def producers(s, topic, note="", partitions=(0,)):
@@ -240,7 +234,7 @@ def txn_verify_only(s):
 
 @case
 def txn_add_offsets(s):
-    groups_ready(s)
+    groups.ready(s)
     for v in s.versions("AddOffsetsToTxn"):
         p = Producer(s, f"offsets-{v}").start()
         p.add_offsets("g", v, epoch=p.epoch + 1, note="epoch ahead")
@@ -306,7 +300,7 @@ def txn_end_mixed(s):
 def txn_timeouts(s):
     s.create("tt")
     for name, version in (("old", 11), ("new", 12)):
-        p = Producer(s, f"timeout-{name}", timeout_ms=1000).start()
+        p = Producer(s, f"timeout-{name}", timeout_ms=3000).start()
         if version == 11:
             p.add({"tt": [0]}, 3)
         p.produce("tt", version=version, note="opens")
@@ -409,7 +403,7 @@ def marker(s, pid, epoch, commit, topics, note, version=2, coordinator=0, transa
 
 @case
 def txn_markers(s):
-    groups_ready(s)
+    groups.ready(s)
     s.create("tk", 3)
     for v in s.versions("WriteTxnMarkers"):
         s.ask("WriteTxnMarkers", v, {"Markers": []}, "none")
@@ -489,7 +483,7 @@ def offset_of(s, group, topic, note, stable=True):
 
 @case
 def txn_offset_commit(s):
-    groups_ready(s)
+    groups.ready(s)
     s.create("tf", 2)
     for v in range(0, 6):
         group = f"fg-{v}"

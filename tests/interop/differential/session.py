@@ -6,6 +6,7 @@ import contextlib, json, re, time, uuid
 from wire import *
 
 NEAR_MS = 3 * 3600_000
+ANSWER_S, DEADLINE_S = 60, 120  # for one answer, and for what comes in the end
 ORDERED = {"Fetch", "records"}
 POSITIONS = {("ApiVersions", "FinalizedFeaturesEpoch"), ("DescribeQuorum", "LogEndOffset"), ("DescribeQuorum", "HighWatermark"),
              ("DescribeQuorum", "LeaderEpoch"), ("DescribeLogDirs", "TotalBytes"), ("DescribeLogDirs", "UsableBytes")}
@@ -13,15 +14,15 @@ POSITIONS = {("ApiVersions", "FinalizedFeaturesEpoch"), ("DescribeQuorum", "LogE
 
 class Session:
     def __init__(self, server, name):
-        self.server, self.name, self.conn = server, name, Connection(server.port, timeout_s=20)
+        self.server, self.name, self.conn = server, name, Connection(server.port, timeout_s=ANSWER_S)
         self.conns, self.log, self.ids, self.pids, self.case, self.cluster_id = [self.conn], [], {}, {}, "", None
-        self.members = {}
+        self.members, self.stamp, self.loaded = {}, 0, set()
         self.ranges = {k["ApiKey"]: (k["MinVersion"], k["MaxVersion"]) for k in self.conn.ask("ApiVersions", 0)["ApiKeys"]}
 
     # ---- asking ----
 
     def new_connection(self):
-        conn = Connection(self.server.port, timeout_s=20)
+        conn = Connection(self.server.port, timeout_s=ANSWER_S)
         self.conns.append(conn)
         return conn
 
@@ -104,7 +105,7 @@ class Session:
         return topic["TopicId"]
 
     def wait_leader(self, name, index):
-        end = time.monotonic() + 30
+        end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
             answer = self.ask("ListOffsets", 7, {"ReplicaId": -1, "Topics": [{"Name": name, "Partitions": [{"PartitionIndex": index, "Timestamp": -1}]}]}, quiet=True)
             if answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0:
@@ -113,16 +114,28 @@ class Session:
         raise AssertionError(f"{self.name}: {name}-{index} has no leader")
 
     def wait_gone(self, name):
-        end = time.monotonic() + 30
+        end = time.monotonic() + DEADLINE_S
         while self.ask("Metadata", 12, {"Topics": [{"Name": name}], "AllowAutoTopicCreation": False}, quiet=True)["Topics"][0]["ErrorCode"] == 0:
             assert time.monotonic() < end, f"{name} does not go"
             time.sleep(0.02)
 
-    def until(self, condition, what):
-        end = time.monotonic() + 30
+    def until(self, condition, what, every_s=0.05):
+        end = time.monotonic() + DEADLINE_S
         while not condition():
             assert time.monotonic() < end, f"{self.name}: {what}"
-            time.sleep(0.05)
+            time.sleep(every_s)
+
+    def published(self):
+        """What was written to the metadata before this is in force everywhere in the server. Kafka's parts are told of a
+        change one after the other, and of the next change when all have been; so a second change tells that the first is."""
+        resource = {"ResourceType": 32, "ResourceName": "published"}
+        for _ in range(2):
+            self.stamp += 1
+            value = str(45000 + self.stamp)
+            self.ask("IncrementalAlterConfigs", 1, {"Resources": [{**resource, "Configs": [
+                {"Name": "consumer.session.timeout.ms", "ConfigOperation": 0, "Value": value}]}]}, quiet=True)
+            self.until(lambda: value in str(self.ask("DescribeConfigs", 4, {"Resources": [{**resource, "ConfigurationKeys": None}]}, quiet=True)),
+                       "a change is not published", every_s=0.005)
 
     def id(self, name):
         return next((key for key, value in self.ids.items() if value == name), None)
