@@ -113,22 +113,58 @@ static const struct config_def *find_def(int8_t type, struct slice key) {
     }
 }
 
-/* A group's setting lies between group.KIND.min.REST and group.KIND.max.REST of the broker. */
 static bool check_group_bounds(struct decision *decision, struct change *change, const struct config_pair *pair) {
-    const char *key = (const char *)arena_slice(decision->arena, pair->key).ptr, *dot = strchr(key, '.');
-    if (!dot || !pair->value.ptr)
-        return true;
-    for (int upper = 0; upper < 2; upper++) {
-        const char *bound = arena_printf(decision->arena, "group.%.*s.%s.%s", (int)(dot - key), key, upper ? "max" : "min", dot + 1);
-        if (strcmp(key, "streams.num.standby.replicas") == 0 && upper)
-            bound = "group.streams.max.standby.replicas";
-        if (!config_find(broker_config_defs, broker_config_def_count, slice_str(bound)))
+    char bound[CONFIG_GROUP_NAME_MAX];
+    for (int upper = 0; upper < 2 && pair->value.ptr; upper++) {
+        if (!config_group_bound(pair->key, upper, bound))
             continue;
         int64_t limit = broker_config_int(decision->config, bound), value = config_int(pair->value);
         if (upper ? value > limit : value < limit)
             return refuse(change, KAFKA_INVALID_CONFIG,
-                          arena_printf(decision->arena, "%s must be %s than or equal to %s", key, upper ? "less" : "greater", bound));
+                          arena_printf(decision->arena, "%.*s must be %s than or equal to %s", SLICE_FMT(pair->key), upper ? "less" : "greater", bound));
     }
+    return true;
+}
+
+/* A group's setting as it will be: changed, stored, or the broker's. */
+static int64_t group_int(struct decision *decision, const struct change *change, const char *key) {
+    for (int i = 0; i < change->count; i++)
+        if (slice_eq_str(change->pairs[i].key, key) && change->pairs[i].value.ptr)
+            return config_int(change->pairs[i].value);
+        else if (slice_eq_str(change->pairs[i].key, key))
+            return broker_config_int(decision->config, arena_printf(decision->arena, "group.%s", key));
+    struct slice stored = image_config(decision->image, change->type, change->name, slice_str(key));
+    return stored.ptr ? config_int(stored) : broker_config_int(decision->config, arena_printf(decision->arena, "group.%s", key));
+}
+
+static bool changes(const struct change *change, const char *key) {
+    for (int i = 0; i < change->count; i++)
+        if (slice_eq_str(change->pairs[i].key, key))
+            return true;
+    return false;
+}
+
+static bool check_session(struct decision *decision, struct change *change) {
+    static const char *const kinds[] = {"consumer", "share", "streams"};
+    for (int i = 0; i < COUNT_OF(kinds); i++) {
+        const char *session = arena_printf(decision->arena, "%s.session.timeout.ms", kinds[i]);
+        const char *heartbeat = arena_printf(decision->arena, "%s.heartbeat.interval.ms", kinds[i]);
+        if ((changes(change, session) || changes(change, heartbeat)) && group_int(decision, change, session) <= group_int(decision, change, heartbeat))
+            return refuse(change, KAFKA_INVALID_CONFIG, arena_printf(decision->arena, "%s must be greater than %s", session, heartbeat));
+    }
+    return true;
+}
+
+/* Kafka 4.4's: the assignor of a streams group, and the tags by which it spreads standbys. */
+static bool check_streams_value(struct decision *decision, struct change *change, const struct config_pair *pair) {
+    if (!pair->value.ptr)
+        return true;
+    if (slice_eq_str(pair->key, "streams.rack.aware.assignment.tags") && config_list_has_duplicates(pair->value))
+        return refuse(change, KAFKA_INVALID_CONFIG, "streams.rack.aware.assignment.tags must not contain duplicate tag keys.");
+    if (slice_eq_str(pair->key, "streams.assignor.name") && !slice_eq_str(pair->value, "sticky"))
+        return refuse(change, KAFKA_INVALID_CONFIG,
+                      arena_printf(decision->arena, "streams.assignor.name '%.*s' is not a registered task assignor. Registered assignors are: [sticky].",
+                                   SLICE_FMT(pair->value)));
     return true;
 }
 
@@ -161,9 +197,9 @@ static bool check_group(struct decision *decision, struct change *change) {
                                        SLICE_FMT(change->pairs[i].value), SLICE_FMT(change->pairs[i].value)));
     }
     for (int i = 0; i < change->count; i++)
-        if (!check_group_bounds(decision, change, &change->pairs[i]))
+        if (!check_group_bounds(decision, change, &change->pairs[i]) || !check_streams_value(decision, change, &change->pairs[i]))
             return false;
-    return true;
+    return check_session(decision, change);
 }
 
 static bool check_client_metrics(struct decision *decision, struct change *change) {

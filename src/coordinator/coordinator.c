@@ -579,7 +579,7 @@ int64_t coordinator_config_int(const struct coordinator *coordinator, const char
 
 int64_t coordinator_group_config_int(const struct coordinator *coordinator, struct slice group, const char *key, const char *broker_key) {
     struct slice own = image_config(coordinator->host->image, CONFIG_RESOURCE_GROUP, group, slice_str(key));
-    return own.ptr ? config_int(own) : coordinator_config_int(coordinator, broker_key);
+    return own.ptr ? config_group_clamp(coordinator->host->config, slice_str(key), config_int(own)) : coordinator_config_int(coordinator, broker_key);
 }
 
 /* ---- placement -------------------------------------------------------------------------------------------------------------------------- */

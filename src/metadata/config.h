@@ -91,6 +91,11 @@ int config_broker_synonyms(const struct broker_config *config, const struct imag
 struct slice config_broker_value(const struct broker_config *config, const struct image *image, const char *key, struct arena *arena);
 struct slice config_topic_value(const struct broker_config *config, const struct image *image, struct slice topic,
                                 const char *key, struct arena *arena);
+/* The broker's setting that bounds a group's from above or below; false: none does. */
+enum { CONFIG_GROUP_NAME_MAX = 96 };
+bool config_group_bound(struct slice key, bool upper, char name[CONFIG_GROUP_NAME_MAX]);
+/* What a group's setting counts as when the bounds have moved since it was set. */
+int64_t config_group_clamp(const struct broker_config *config, struct slice key, int64_t value);
 /* What a setting means; NULL: no text. Static storage. */
 const char *config_documentation(const char *name);
 void config_log_settings(const struct broker_config *config, const struct image *image, struct slice topic,

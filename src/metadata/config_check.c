@@ -47,6 +47,15 @@ bool config_list_has(struct slice list, const char *item) {
     return false;
 }
 
+bool config_list_has_duplicates(struct slice list) {
+    struct slice item, rest;
+    while (config_list_next(&list, &item))
+        for (struct slice left = list; config_list_next(&left, &rest);)
+            if (slice_eq(item, rest))
+                return true;
+    return false;
+}
+
 static bool parse_long(struct slice value, int64_t *ret) {
     char text[32];
     value = trim(value);

@@ -19,6 +19,7 @@ double config_double(struct slice value);
 bool config_bool(struct slice value);
 /* Does a comma-separated list hold the item? */
 bool config_list_has(struct slice list, const char *item);
+bool config_list_has_duplicates(struct slice list);
 /* Takes the next item off a comma-separated list, blanks around it dropped. False at the end. */
 bool config_list_next(struct slice *list, struct slice *ret_item);
 

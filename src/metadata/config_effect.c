@@ -31,6 +31,8 @@ static const struct rule rules[] = {
     {"group.coordinator.rebalance", NULL},
     {"group.consumer.", NULL},
     {"group.coordinator.", "coordinators run on the shards of their partitions, see myelin.shards"},
+    {"group.streams.assignor.offload", "assignments are computed on the shard of the group's coordinator"},
+    {"group.streams.topology.description", "it names a Java class; the broker keeps descriptions itself"},
     {"group.share.assignors", "the one assignor there is, simple, is used"},
     {"group.share.persister", "it names a Java class"},
     {"share.coordinator.append", NULL},

@@ -150,9 +150,31 @@ static enum err check_cordoned(const struct broker_config *config, struct buf *e
     return ERR_OK;
 }
 
+/* Of streams groups: the assignors there are, and tags that are there once. */
+static enum err check_streams(const struct broker_config *config, struct buf *error) {
+    static const char assignors[] = "group.streams.assignors", tags[] = "group.streams.rack.aware.assignment.tags";
+    struct slice list = broker_config_get(config, assignors), item;
+    int count = 0;
+    while (config_list_next(&list, &item)) {
+        if (!slice_eq_str(item, "sticky"))
+            return config_refuse(config, assignors, error, "%.*s is not an assignor; sticky is what there is", SLICE_FMT(item));
+        count++;
+    }
+    if (count != 1)
+        return config_refuse(config, assignors, error, count ? "values must not be repeated" : "must not be empty");
+    if (config_list_has_duplicates(broker_config_get(config, tags)))
+        return config_refuse(config, tags, error, "must not contain duplicate tag keys");
+    if (broker_config_int(config, "group.streams.num.warmup.replicas") > broker_config_int(config, "group.streams.max.warmup.replicas"))
+        return config_refuse(config, "group.streams.num.warmup.replicas", error, "must be less than or equal to group.streams.max.warmup.replicas");
+    if (broker_config_int(config, "group.streams.task.offset.interval.ms") < broker_config_int(config, "group.streams.min.task.offset.interval.ms"))
+        return config_refuse(config, "group.streams.task.offset.interval.ms", error,
+                             "must be greater than or equal to group.streams.min.task.offset.interval.ms");
+    return ERR_OK;
+}
+
 enum err config_validate(const struct broker_config *config, struct buf *error) {
     static enum err (*const checks[])(const struct broker_config *config, struct buf *error) = {
-        check_roles, check_voters, check_bootstrap_servers, check_log, check_network, check_inter_broker, check_cordoned,
+        check_roles, check_voters, check_bootstrap_servers, check_log, check_network, check_inter_broker, check_cordoned, check_streams,
     };
     enum err err = ERR_OK;
     for (int i = 0; i < COUNT_OF(checks) && !err; i++)
