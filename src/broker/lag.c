@@ -70,6 +70,13 @@ static void count_groups(struct coordinator_numbers *to, const struct groups *gr
     }
     for (int type = 0; type < GROUP_TYPES; type++)
         to->rebalances[type] += groups->rebalances[type];
+    to->descriptions.stored += groups->descriptions.stored;
+    to->descriptions.refused += groups->descriptions.refused;
+    to->descriptions.got += groups->descriptions.got;
+    to->descriptions.deleted += groups->descriptions.deleted;
+    to->descriptions.expired += groups->descriptions.expired;
+    if (groups->descriptions.cycles > to->descriptions.cycles) /* each coordinator has its own, all as often */
+        to->descriptions.cycles = groups->descriptions.cycles;
     to->commits += groups->offsets->commits;
     to->expired += groups->offsets->expired;
     to->deleted += groups->offsets->deleted;

@@ -28,6 +28,9 @@ struct coordinator_numbers {
     int64_t groups[GROUP_TYPES][GROUP_STATES];
     uint64_t rebalances[GROUP_TYPES]; /* see struct groups */
     uint64_t commits, expired, deleted; /* committed offsets */
+    struct { /* of topologies of streams groups; see struct groups */
+        uint64_t stored, refused, got, deleted, cycles, expired;
+    } descriptions;
     int64_t phases[COORDINATOR_TYPES][COORDINATOR_PHASES]; /* partitions */
     uint64_t load_ns[COORDINATOR_TYPES], load_max_ns[COORDINATOR_TYPES]; /* of the active ones: sum, longest */
 };

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "coordinator/share_group.h"
+#include "coordinator/streams_description.h"
 
 const char *group_type_name(enum group_type type) {
     static const char *const names[GROUP_TYPES] = {"classic", "consumer", "share", "streams"};
@@ -65,7 +66,8 @@ static enum err dispatch(struct groups *groups, struct group_record *record) {
     case 3 ... 8:
     case 16: return consumer_replay(groups, record);
     case 17:
-    case 19 ... 23: return streams_replay(groups, record);
+    case 19 ... 23:
+    case STREAMS_KEY_DESCRIPTION: return streams_replay(groups, record);
     case 10 ... 15: return share_group_replay(groups, record);
     default: warn_unknown(groups, record->type); return ERR_OK;
     }

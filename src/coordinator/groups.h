@@ -66,6 +66,13 @@ struct group { /* first member of struct classic_group, consumer_group, share_gr
     struct slice id;         /* owned */
 };
 
+/* When a member of a streams group was asked for the topology's description, or could not be served; all zero: never. */
+struct streams_asked {
+    int32_t epoch;     /* of the topology */
+    int attempts;
+    uint64_t until_ns; /* nobody is asked before */
+};
+
 struct groups { /* the state of a COORDINATOR_GROUP */
     struct coordinator *coordinator;
     struct map by_id;        /* struct group */
@@ -73,6 +80,11 @@ struct groups { /* the state of a COORDINATOR_GROUP */
     struct list share_due;   /* members of share groups whose session has ended; share_group.c */
     uint64_t rebalances[GROUP_TYPES]; /* since the load: of classic groups those that ended, of others new epochs */
     struct list all;
+    struct { /* of topologies of streams groups (streams_description.h); counts since the load */
+        size_t size;         /* of all that are kept */
+        uint64_t stored, refused, got, deleted, cycles, expired;
+    } descriptions;
+    struct streams_asked asked_creator; /* what a streams group begins with that the heartbeat which runs may create */
     struct list resolutions; /* of consumer groups' expressions, under way; consumer_regex.c */
     struct offsets *offsets; /* offsets.c */
     struct arena scratch;    /* of the record that is replayed */
@@ -116,7 +128,7 @@ enum err consumer_replay(struct groups *groups, struct group_record *record) MUS
 void consumer_resolutions_drop(struct groups *groups); /* before the groups go */
 /* Keys 10-15. */
 enum err share_group_replay(struct groups *groups, struct group_record *record) MUST_USE;
-/* Keys 17, 19-23. */
+/* Keys 17, 19-23, and 28025, which is ours. */
 enum err streams_replay(struct groups *groups, struct group_record *record) MUST_USE;
 
 /* ---- offsets.c -------------------------------------------------------------------------------------------------------------- */

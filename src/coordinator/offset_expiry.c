@@ -48,7 +48,9 @@ static void expire_group(struct sweep *sweep, struct group *group, struct coordi
     for (struct list *node = committed ? committed->topics.next : NULL; committed && node != &committed->topics; node = node->next)
         all &= expire_topic(sweep, group, list_entry(node, struct offset_topic, in_group), op);
     if (all && group->methods->is_empty(group)) {
+        uint64_t descriptions = group->groups->descriptions.deleted;
         group->methods->add_tombstones(group, op);
+        group->groups->descriptions.expired += group->groups->descriptions.deleted - descriptions;
         sweep->groups++;
     }
 }
@@ -89,6 +91,7 @@ static void fire(struct shard *shard, struct timer *timer) {
     struct offsets *offsets = container_of(timer, struct offsets, expiry_timer);
     if (!offsets->sweep_left)
         offsets->sweep_left = offsets->groups->by_id.count;
+    offsets->groups->descriptions.cycles++;
     start(offsets); /* first: the sweep may end in a reload, which stops it */
     coordinator_task(offsets->groups->coordinator, sweep_some, NULL);
 }

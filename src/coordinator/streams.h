@@ -10,6 +10,7 @@
  * streams_replay.c     records into state        streams_records.c    state into records
  * streams_heartbeat.c  joins and heartbeats      streams_leave.c      leaves, timeouts
  * streams_target.c     the target assignment     streams_describe.c   StreamsGroupDescribe
+ * streams_settings.c   settings of groups        streams_description.c what an application tells of its topology
  *
  * Everything runs in decide() of an operation (coordinator.h): it reads the state, adds records, fills in the answer; the
  * replay of the records changes the state. Soft state (what the topics look like, endpoints, offsets told, who asked for
@@ -25,6 +26,7 @@
 
 struct streams_heartbeat {
     const struct streams_group_heartbeat_request *request;
+    int16_t version;
     struct slice client_id, client_host; /* host is "/127.0.0.1" */
     struct streams_group_heartbeat_response response; /* names things in op->arena */
     struct streams_internal_topic *missing;           /* to create; in op->arena */
@@ -36,7 +38,7 @@ int16_t streams_check_heartbeat(const struct streams_group_heartbeat_request *re
 /* In decide(): a join, a heartbeat or a leave. */
 void streams_heartbeat(struct groups *groups, struct coordinator_op *op, struct streams_heartbeat *heartbeat);
 /* In decide(): what is described of a group; also that it is not there. */
-void streams_describe(struct groups *groups, struct arena *arena, struct slice group_id,
+void streams_describe(struct groups *groups, struct arena *arena, struct slice group_id, bool with_description,
                       struct streams_group_describe_response_described_group *ret_described);
 
 #endif

@@ -24,18 +24,20 @@ struct holder { /* a member that a task goes to, or could go to */
     struct member *member;
     bool is_standby;                 /* of candidates: it has the task now */
     int64_t offset;                  /* INT64_MIN: not told */
+    int arrival;
     struct holder *next;
 };
 struct task {
     int subtopology;
     int32_t partition;
     struct member *previous_active;
+    int candidate_count;
     struct holder *candidates;       /* previous standbys, then those that told an offset; the furthest first */
     struct holder *holders;          /* of this assignment */
     struct member *active;
 };
 struct quota { /* tasks of `capacity` members: who reaches the share leaves, and the others share what is left */
-    int tasks, capacity, share;
+    int64_t tasks, capacity, share;
 };
 struct assigning {
     struct arena *arena;
@@ -48,7 +50,7 @@ struct assigning {
     struct quota active, total;
 };
 
-static int share(int tasks, int members) {
+static int64_t share(int64_t tasks, int64_t members) {
     return members ? (tasks + members - 1) / members : 0;
 }
 
@@ -141,9 +143,9 @@ static void list_tasks(struct assigning *a) {
     const struct streams_assign *assign = a->assign;
     a->first_task = arena_array(a->arena, int, assign->subtopology_count + 1);
     for (int i = 0; i < assign->subtopology_count; i++) {
-        a->first_task[i] = a->active.tasks;
+        a->first_task[i] = (int)a->active.tasks;
         a->active.tasks += assign->subtopologies[i].task_count;
-        a->total.tasks += assign->subtopologies[i].task_count * (1 + (assign->subtopologies[i].is_stateful ? assign->standby_replicas : 0));
+        a->total.tasks += assign->subtopologies[i].task_count * (1 + (assign->subtopologies[i].is_stateful ? (int64_t)assign->standby_replicas : 0));
     }
     a->active.capacity = a->total.capacity = assign->member_count;
     a->active.share = share(a->active.tasks, a->active.capacity);
@@ -167,21 +169,59 @@ static struct task *find_task(struct assigning *a, struct slice subtopology, int
     return NULL;
 }
 
-/* Keeps the list in order: standbys first, then by offset, the furthest first; equals in order of arrival. */
-static void add_candidate(struct assigning *a, struct task *task, struct member *member, bool is_standby, int64_t offset) {
-    struct holder **at = &task->candidates;
-    while (*at && ((*at)->is_standby != is_standby ? (*at)->is_standby : (*at)->offset >= offset))
-        at = &(*at)->next;
-    struct holder *holder = arena_alloc(a->arena, sizeof *holder);
-    *holder = (struct holder){member, is_standby, offset, *at};
-    *at = holder;
+/* The copies of one member in order of their tasks. */
+static int by_place(const void *a, const void *b) {
+    const struct streams_task_offset *x = a, *y = b;
+    int c = slice_cmp(x->subtopology, y->subtopology);
+    return c ? c : (x->partition > y->partition) - (x->partition < y->partition);
 }
 
-static int64_t offset_told(const struct streams_assign_member *spec, const struct streams_task *task) {
-    for (int i = 0; i < spec->offset_count; i++)
-        if (spec->offsets[i].partition == task->partition && slice_eq(spec->offsets[i].subtopology, task->subtopology))
-            return spec->offsets[i].offset;
-    return INT64_MIN;
+struct told { /* by a member of its copies: sorted, of one member at a time */
+    struct streams_task_offset *offsets;
+    int count;
+};
+
+static struct told sort_told(struct assigning *a, const struct streams_assign_member *spec) {
+    struct told told = {arena_array(a->arena, struct streams_task_offset, spec->offset_count), spec->offset_count};
+    for (int i = 0; i < told.count; i++)
+        told.offsets[i] = spec->offsets[i];
+    if (told.count)
+        qsort(told.offsets, (size_t)told.count, sizeof told.offsets[0], by_place);
+    return told;
+}
+
+static int64_t offset_told(const struct told *told, const struct streams_task *task) {
+    struct streams_task_offset key = {task->subtopology, task->partition, 0};
+    const struct streams_task_offset *found = told->count ? bsearch(&key, told->offsets, (size_t)told->count, sizeof key, by_place) : NULL;
+    return found ? found->offset : INT64_MIN;
+}
+
+/* Standbys first, then by offset, the furthest first; equals in order of arrival. */
+static int by_rank(const void *a, const void *b) {
+    const struct holder *x = *(struct holder *const *)a, *y = *(struct holder *const *)b;
+    if (x->is_standby != y->is_standby)
+        return x->is_standby ? -1 : 1;
+    if (x->offset != y->offset)
+        return x->offset > y->offset ? -1 : 1;
+    return x->arrival - y->arrival;
+}
+
+static void add_candidate(struct assigning *a, struct task *task, struct member *member, bool is_standby, int64_t offset) {
+    struct holder *holder = arena_alloc(a->arena, sizeof *holder);
+    *holder = (struct holder){member, is_standby, offset, task->candidate_count++, task->candidates};
+    task->candidates = holder;
+}
+
+static void sort_candidates(struct task *task, struct holder **room) {
+    int count = 0;
+    for (struct holder *holder = task->candidates; holder; holder = holder->next)
+        room[count++] = holder;
+    if (count < 2)
+        return;
+    qsort(room, (size_t)count, sizeof room[0], by_rank);
+    for (int i = 0; i < count; i++)
+        room[i]->next = i + 1 < count ? room[i + 1] : NULL;
+    task->candidates = room[0];
 }
 
 static void read_previous(struct assigning *a) {
@@ -189,19 +229,23 @@ static void read_previous(struct assigning *a) {
         struct member *member = &a->members[i];
         const struct streams_assign_member *spec = member->spec;
         const struct streams_tasks *active = &spec->previous->of[STREAMS_ACTIVE], *standby = &spec->previous->of[STREAMS_STANDBY];
+        struct told told = sort_told(a, spec);
         struct task *task;
         for (int k = 0; k < active->count; k++)
             if ((task = find_task(a, active->tasks[k].subtopology, active->tasks[k].partition)))
                 task->previous_active = member;
         for (int k = 0; k < standby->count; k++)
             if ((task = find_task(a, standby->tasks[k].subtopology, standby->tasks[k].partition)))
-                add_candidate(a, task, member, true, offset_told(spec, &standby->tasks[k]));
+                add_candidate(a, task, member, true, offset_told(&told, &standby->tasks[k]));
         for (int k = 0; k < spec->offset_count; k++) {
-            struct streams_task told = {spec->offsets[k].subtopology, spec->offsets[k].partition, 0};
-            if (!streams_tasks_find(standby, &told) && (task = find_task(a, told.subtopology, told.partition)))
+            struct streams_task copy = {spec->offsets[k].subtopology, spec->offsets[k].partition, 0};
+            if (!streams_tasks_find(standby, &copy) && (task = find_task(a, copy.subtopology, copy.partition)))
                 add_candidate(a, task, member, false, spec->offsets[k].offset);
         }
     }
+    struct holder **room = arena_array(a->arena, struct holder *, 2 * a->assign->member_count);
+    for (int i = 0; i < a->task_count; i++)
+        sort_candidates(&a->tasks[i], room);
 }
 
 /* ---- giving ------------------------------------------------------------------------------------------------------------------- */

@@ -125,20 +125,25 @@ static void describe_member(struct arena *arena, const struct streams_member *me
     describe_assignment(arena, streams_or_none(member->target), &ret->target_assignment);
 }
 
-void streams_describe(struct groups *groups, struct arena *arena, struct slice group_id, described_group *ret) {
+void streams_describe(struct groups *groups, struct arena *arena, struct slice group_id, bool with_description, described_group *ret) {
     streams_group_describe_response_described_group_init(ret);
     ret->group_id = group_id;
-    struct group *found = groups_find(groups, group_id);
-    if (!found || found->methods != &group_streams_methods) {
+    const char *message;
+    const struct streams_group *group = streams_find_group(groups, group_id, arena, &message);
+    if (!group) {
         ret->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-        ret->error_message = slice_str(arena_printf(arena, found ? "Group %.*s is not a streams group." : "Group %.*s not found.", SLICE_FMT(group_id)));
+        ret->error_message = slice_str(message);
         return;
     }
-    const struct streams_group *group = streams_group_of(found);
-    ret->group_state = slice_str(found->methods->state_name(found));
+    ret->group_state = slice_str(group->group.methods->state_name(&group->group));
     ret->group_epoch = group->epoch;
     ret->assignment_epoch = group->target_epoch;
-    ret->assignor_name = SLICE_LIT("sticky");
+    ret->assignor_name = SLICE_LIT(STREAMS_ASSIGNOR);
+    if (with_description) {
+        ret->topology_description = streams_description_of(group, arena);
+        ret->topology_description_status = ret->topology_description ? STREAMS_DESCRIPTION_THERE : STREAMS_DESCRIPTION_NOT_STORED;
+        groups->descriptions.got += ret->topology_description != NULL;
+    }
     describe_topology(arena, group, ret);
     ret->members = arena_array(arena, described_member, group->members.count);
     streams_each_member(member, group)

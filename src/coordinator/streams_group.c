@@ -1,7 +1,5 @@
 #include "coordinator/streams_group.h"
 
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "protocol/errors.h"
 
@@ -66,7 +64,7 @@ void streams_member_destroy(struct streams_member *member) {
 
 void streams_start_session(struct streams_member *member) {
     struct coordinator *coordinator = member->group->group.groups->coordinator;
-    classic_session_extend(&member->session, streams_setting(member->group, coordinator, member->group->group.id, "session.timeout.ms"));
+    classic_session_extend(&member->session, streams_setting(coordinator, member->group->group.id, "session.timeout.ms"));
 }
 
 const struct streams_roles *streams_or_none(const struct streams_roles *roles) {
@@ -114,13 +112,12 @@ void streams_group_drop_configured(struct streams_group *group) {
     arena_deinit(&group->configured_arena);
 }
 
-/* A group's setting; `key` is what Kafka's names end with. */
-int64_t streams_setting(const struct streams_group *group, struct coordinator *coordinator, struct slice id, const char *key) {
-    (void)group;
-    char group_key[64], broker_key[64];
-    snprintf(group_key, sizeof group_key, "streams.%s", key);
-    snprintf(broker_key, sizeof broker_key, "group.streams.%s", key);
-    return coordinator_group_config_int(coordinator, id, group_key, broker_key);
+struct streams_group *streams_find_group(const struct groups *groups, struct slice id, struct arena *arena, const char **ret_message) {
+    struct group *found = groups_find(groups, id);
+    if (found && found->methods == &group_streams_methods)
+        return streams_group_of(found);
+    *ret_message = arena_printf(arena, found ? "Group %.*s is not a streams group." : "Group %.*s not found.", SLICE_FMT(id));
+    return NULL;
 }
 
 /* ---- what other kinds ask of it ------------------------------------------------------------------------------------------------------- */
@@ -211,6 +208,10 @@ static void add_tombstones(struct group *base, struct coordinator_op *op) {
     struct streams_group *group = streams_group_of(base);
     struct streams_records records = streams_records_create(op->arena, arena_slice(op->arena, base->id));
     const struct slice nobody = {0};
+    if (group->description) {
+        streams_record_description(&records, nobody);
+        base->groups->descriptions.deleted++;
+    }
     streams_each_member(member, group)
         streams_record_tombstone(&records, STREAMS_KEY_POSITION, member->id);
     streams_each_member(member, group)
@@ -229,7 +230,8 @@ static void free_group(struct group *base) {
     list_each_safe(node, &group->all_members)
         free_member(list_entry(node, struct streams_member, all));
     map_deinit(&group->members);
-    mem_free((void *)group->configs.ptr);
+    streams_description_drop(group);
+    mem_free(group->configs.pairs);
     mem_free((void *)group->shutdown_member.ptr);
     mem_free((void *)group->joining.ptr);
     mem_free(group->joining_offsets);

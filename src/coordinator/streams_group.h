@@ -5,6 +5,8 @@
 #include "coordinator/classic.h"
 #include "coordinator/streams.h"
 #include "coordinator/streams_assign.h"
+#include "coordinator/streams_description.h"
+#include "coordinator/streams_settings.h"
 #include "protocol/streams_group_member_metadata_value.h"
 #include "protocol/streams_group_metadata_value.h"
 
@@ -55,8 +57,9 @@ struct streams_group {
     int64_t target_ms;                  /* when the target was computed; 0: not known */
     int64_t metadata_hash;
     int32_t validated_epoch;            /* of the topology; -1: it is not valid */
-    struct slice configs;               /* of the last epoch, as configs_text() has them. Owned */
-    int32_t stored_description, failed_description; /* topology epochs; -1: none */
+    struct streams_configs configs;     /* of the last epoch; owned */
+    int32_t stored_description, failed_description; /* topology epochs, as the group's record has them; -1: none */
+    struct streams_description *description;        /* NULL: none. Owned */
     streams_topology *topology;         /* NULL: none */
     struct arena topology_arena;
     /* soft */
@@ -70,6 +73,7 @@ struct streams_group {
     bool is_replacing;                  /* the member to come takes the place of the one that goes */
     struct slice joining;               /* owned; null: none. Its member is to come with these offsets */
     struct streams_offsets *joining_offsets, *joining_end_offsets;
+    struct streams_asked asked;         /* for the description */
 };
 
 static inline struct streams_group *streams_group_of(const struct group *group) {
@@ -93,7 +97,6 @@ const struct streams_roles *streams_or_none(const struct streams_roles *roles);
 struct streams_position streams_position_of(const struct streams_member *member);
 struct streams_offsets *streams_offsets_own(const struct streams_group_heartbeat_request_task_offset *offsets, int count);
 void streams_start_session(struct streams_member *member);
-int64_t streams_setting(const struct streams_group *group, struct coordinator *coordinator, struct slice id, const char *key);
 
 /* ---- streams_records.c ---------------------------------------------------------------------------------------------------------- */
 
@@ -114,7 +117,7 @@ void streams_record_member(struct streams_records *records, struct slice member,
 struct streams_epoch {
     int32_t epoch, validated_epoch;
     int64_t metadata_hash;
-    struct slice configs;
+    struct streams_configs configs;
     int32_t stored_description, failed_description;
 };
 struct streams_epoch streams_epoch_of(const struct streams_group *group);
@@ -126,9 +129,7 @@ void streams_record_position(struct streams_records *records, struct slice membe
 void streams_record_tombstone(struct streams_records *records, int16_t type, struct slice member); /* of a group: member null */
 void streams_record_classic_tombstone(struct streams_records *records);
 enum { STREAMS_KEY_EPOCH = 17, STREAMS_KEY_MEMBER = 19, STREAMS_KEY_TARGET_EPOCH = 20, STREAMS_KEY_TARGET = 21, STREAMS_KEY_POSITION = 22, STREAMS_KEY_TOPOLOGY = 23 };
-
-/* The assignment's settings as a group's record has them: "key=value\n" in order of key. */
-struct slice streams_configs_text(struct arena *arena, int64_t standby_replicas);
+void streams_record_description(struct streams_records *records, struct slice value); /* null: a tombstone */
 
 /* ---- streams_reconcile.c ---------------------------------------------------------------------------------------------------------- */
 
@@ -166,5 +167,7 @@ void streams_revocation_is_due(struct classic_timer *timer, struct coordinator_o
 void streams_delay_is_due(struct classic_timer *timer, struct coordinator_op *op);
 /* Answers with an error, and nothing else. */
 void streams_refuse(struct streams_heartbeat *heartbeat, int16_t error, const char *message);
+/* NULL, with the message to answer: the group is not there, or is of another kind. */
+struct streams_group *streams_find_group(const struct groups *groups, struct slice id, struct arena *arena, const char **ret_message);
 
 #endif

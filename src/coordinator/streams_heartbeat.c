@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "coordinator/metadata_hash.h"
+#include "metadata/config_check.h"
 #include "protocol/errors.h"
 
 typedef struct streams_group_heartbeat_response answer;
@@ -14,7 +15,7 @@ typedef struct streams_group_heartbeat_response_status answer_status;
 typedef struct streams_group_heartbeat_response_topic_partition answer_partitions;
 typedef struct streams_group_heartbeat_response_endpoint_to_partitions answer_endpoint;
 
-enum { STATUSES_MAX = 4, TASK_OFFSET_INTERVAL_MS = 60000, ACCEPTABLE_RECOVERY_LAG = 10000 };
+enum { STATUSES_MAX = 5, TAGS_VERSION = 1, DESCRIPTION_VERSION = 1 };
 
 struct heartbeat {
     struct streams_heartbeat *io;
@@ -39,7 +40,7 @@ struct heartbeat {
     int64_t metadata_hash;
     bool bump, reconfigured;
     int32_t validated_epoch, group_epoch;
-    struct slice configs;
+    struct streams_configs configs;
     int standby_replicas;
     bool delayed;                      /* first joins gather */
     struct streams_position before, after;
@@ -55,6 +56,10 @@ static void fail(struct heartbeat *h, int16_t error, const char *message) {
 
 static struct slice kept(struct heartbeat *h, struct slice s) {
     return arena_slice(h->arena, s);
+}
+
+static int64_t setting(const struct heartbeat *h, const char *key) {
+    return streams_setting(h->coordinator, h->request->group_id, key);
 }
 
 static void add_status(struct heartbeat *h, enum streams_status status, const char *detail) {
@@ -357,6 +362,10 @@ static void take_offsets(struct streams_offsets **at, const struct streams_group
 /* How far the member's tasks are: of the member, or for the member to come. */
 static void keep_offsets(struct heartbeat *h) {
     const struct streams_group_heartbeat_request *request = h->request;
+    if (request->task_offsets_count > STREAMS_TASKS_MAX || request->task_end_offsets_count > STREAMS_TASKS_MAX) {
+        fail(h, KAFKA_INVALID_REQUEST, "There are more task offsets than tasks can be.");
+        return;
+    }
     if (has_duplicate(h, request->task_offsets, request->task_offsets_count) || has_duplicate(h, request->task_end_offsets, request->task_end_offsets_count)) {
         fail(h, KAFKA_INVALID_REQUEST, "Duplicate task in the reported task offsets.");
         return;
@@ -373,9 +382,9 @@ static void keep_offsets(struct heartbeat *h) {
 }
 
 static void bump_epoch(struct heartbeat *h) {
-    h->standby_replicas = (int)streams_setting(h->group, h->coordinator, h->request->group_id, "num.standby.replicas");
-    h->configs = streams_configs_text(h->arena, h->standby_replicas);
-    h->bump |= !slice_eq(h->configs, h->group->configs);
+    h->configs = streams_configs_now(h->coordinator, h->request->group_id, h->arena);
+    h->standby_replicas = streams_configs_int(&h->configs, "num.standby.replicas");
+    h->bump |= !streams_configs_equal(&h->configs, &h->group->configs);
     h->group_epoch = h->group->epoch + h->bump;
     if (!h->bump)
         return;
@@ -393,12 +402,12 @@ static void bump_epoch(struct heartbeat *h) {
 static bool is_delayed(struct heartbeat *h) {
     if (!h->fresh && timer_is_running(&h->group->delay_timer.timer))
         return true;
-    return !h->group->members.count && streams_setting(h->group, h->coordinator, h->request->group_id, "initial.rebalance.delay.ms") > 0;
+    return !h->group->members.count && setting(h, "initial.rebalance.delay.ms") > 0;
 }
 
 /* Assignments may not follow each other too fast. */
 static bool is_too_soon(struct heartbeat *h) {
-    int64_t interval_ms = streams_setting(h->group, h->coordinator, h->request->group_id, "assignment.interval.ms");
+    int64_t interval_ms = setting(h, "assignment.interval.ms");
     return h->group->target_ms && interval_ms && coordinator_now_ms(h->coordinator) < h->group->target_ms + interval_ms;
 }
 
@@ -459,22 +468,29 @@ static void add_partitions(struct heartbeat *h, struct slice topic, const struct
         partitions->partitions[partitions->partitions_count++] = tasks[i].partition;
 }
 
+/* Where the tasks of the next subtopology begin. */
+static int run_end(const struct streams_tasks *tasks, int from) {
+    int to = from + 1;
+    while (to < tasks->count && slice_eq(tasks->tasks[from].subtopology, tasks->tasks[to].subtopology))
+        to++;
+    return to;
+}
+
 /* What the tasks read: for each subtopology each of its inputs with the tasks' numbers. */
 static answer_partitions *inputs_of(struct heartbeat *h, const struct streams_tasks *tasks, int32_t *ret_count) {
+    const struct streams_configured_subtopology *subtopology;
     int room = 0;
-    for (int i = 0; i < h->configured->count; i++)
-        room += h->configured->subtopologies[i].raw->source_topics_count + h->configured->subtopologies[i].raw->repartition_source_topics_count;
+    for (int from = 0; from < tasks->count; from = run_end(tasks, from))
+        if ((subtopology = streams_find_subtopology(h->configured, tasks->tasks[from].subtopology)))
+            room += subtopology->raw->source_topics_count + subtopology->raw->repartition_source_topics_count;
     answer_partitions *list = arena_array(h->arena, answer_partitions, room);
     *ret_count = 0;
     for (int from = 0, to; from < tasks->count; from = to) {
-        for (to = from + 1; to < tasks->count && slice_eq(tasks->tasks[from].subtopology, tasks->tasks[to].subtopology);)
-            to++;
-        const struct streams_configured_subtopology *subtopology = streams_find_subtopology(h->configured, tasks->tasks[from].subtopology);
-        if (!subtopology)
-            continue;
-        for (int i = 0; i < subtopology->raw->source_topics_count; i++)
+        to = run_end(tasks, from);
+        subtopology = streams_find_subtopology(h->configured, tasks->tasks[from].subtopology);
+        for (int i = 0; subtopology && i < subtopology->raw->source_topics_count; i++)
             add_partitions(h, subtopology->raw->source_topics[i], tasks->tasks + from, to - from, list, ret_count);
-        for (int i = 0; i < subtopology->raw->repartition_source_topics_count; i++)
+        for (int i = 0; subtopology && i < subtopology->raw->repartition_source_topics_count; i++)
             add_partitions(h, subtopology->raw->repartition_source_topics[i].name, tasks->tasks + from, to - from, list, ret_count);
     }
     return list;
@@ -530,14 +546,45 @@ static void answer_topics(struct heartbeat *h) {
         h->io->missing[i] = (struct streams_internal_topic){keep_topic(h, configured->missing[i].info), configured->missing[i].partitions};
 }
 
+static bool has_tag(const struct heartbeat *h, struct slice tag) {
+    for (int i = 0; i < h->metadata.client_tags_count; i++)
+        if (slice_eq(h->metadata.client_tags[i].key, tag))
+            return true;
+    return false;
+}
+
+static void answer_tags(struct heartbeat *h) {
+    struct slice tags = streams_required_tags(h->coordinator, h->request->group_id, h->arena), tag;
+    const char *missing = "";
+    while (h->io->version >= TAGS_VERSION && config_list_next(&tags, &tag))
+        if (!has_tag(h, tag))
+            missing = arena_printf(h->arena, "%s%s%.*s", missing, *missing ? ", " : "", SLICE_FMT(tag));
+    if (*missing)
+        add_status(h, STREAMS_MISSING_CLIENT_TAGS,
+                   arena_printf(h->arena, "Missing required client tags for rack-aware standby assignment: [%s]. Configure them via 'client.tag.<tagKey>' in "
+                                          "your Streams config.",
+                                missing));
+}
+
+static void ask_for_description(struct heartbeat *h) {
+    answer *response = &h->io->response;
+    int32_t epoch = h->topology->epoch;
+    bool is_stale = response->status_count > 0 && response->status[0].status_code == STREAMS_STALE_TOPOLOGY;
+    if (h->io->version < DESCRIPTION_VERSION || is_stale || !streams_description_is_wanted(h->group, epoch))
+        return;
+    response->topology_description_required = streams_description_ask(h->groups, &h->group->asked, epoch);
+    if (h->fresh)
+        h->groups->asked_creator = h->fresh->asked;
+}
+
 static void answer_member(struct heartbeat *h) {
     answer *response = &h->io->response;
     bool assigned_changed = !streams_roles_equal(&h->before.assigned, &h->after.assigned, true);
     response->member_id = h->request->member_id;
     response->member_epoch = h->after.epoch;
-    response->heartbeat_interval_ms = (int32_t)streams_setting(h->group, h->coordinator, h->request->group_id, "heartbeat.interval.ms");
-    response->task_offset_interval_ms = TASK_OFFSET_INTERVAL_MS;
-    response->acceptable_recovery_lag = ACCEPTABLE_RECOVERY_LAG;
+    response->heartbeat_interval_ms = (int32_t)setting(h, "heartbeat.interval.ms");
+    response->task_offset_interval_ms = (int32_t)setting(h, "task.offset.interval.ms");
+    response->acceptable_recovery_lag = setting(h, "acceptable.recovery.lag");
     if (h->joining || assigned_changed) {
         response->active_tasks = told(h, STREAMS_ACTIVE, &response->active_tasks_count);
         response->standby_tasks = told(h, STREAMS_STANDBY, &response->standby_tasks_count);
@@ -549,6 +596,8 @@ static void answer_member(struct heartbeat *h) {
         add_status(h, STREAMS_SHUTDOWN_APPLICATION,
                    arena_printf(h->arena, "Streams group member %.*s encountered a fatal error and requested a shutdown for the entire application.",
                                 SLICE_FMT(h->group->shutdown_member)));
+    answer_tags(h);
+    ask_for_description(h);
 }
 
 static void request_shutdown(struct heartbeat *h) {
@@ -574,6 +623,7 @@ static void commit(struct heartbeat *h) {
 
 void streams_heartbeat(struct groups *groups, struct coordinator_op *op, struct streams_heartbeat *io) {
     streams_group_heartbeat_response_init(&io->response);
+    groups->asked_creator = (struct streams_asked){0};
     if (io->request->member_epoch < 0) {
         streams_leave(groups, op, io);
         return;

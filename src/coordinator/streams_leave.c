@@ -1,8 +1,6 @@
 /* Members that go: by their own wish, for a while, or because they are silent. */
 #include "coordinator/streams_group.h"
 
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "base/trace.h"
 #include "protocol/errors.h"
@@ -58,8 +56,7 @@ void streams_delay_is_due(struct classic_timer *timer, struct coordinator_op *op
     struct streams_group *group = container_of(timer, struct streams_group, delay_timer);
     if (!group->members.count || !group->is_configured || group->epoch <= group->target_epoch)
         return;
-    int standby_replicas = 0;
-    (void)!sscanf(group->configs.ptr ? (const char *)group->configs.ptr : "", "num.standby.replicas=%d", &standby_replicas);
+    int standby_replicas = streams_configs_int(&group->configs, "num.standby.replicas");
     struct streams_records records = streams_records_create(op->arena, group->group.id);
     if (streams_compute_target(&records, group, &group->configured, group->epoch, standby_replicas, coordinator_now_ms(group->group.groups->coordinator), NULL, NULL))
         streams_records_add_to(&records, op);
@@ -104,13 +101,12 @@ static void go_away(struct streams_member *member, struct coordinator_op *op) {
 
 void streams_leave(struct groups *groups, struct coordinator_op *op, struct streams_heartbeat *heartbeat) {
     const struct streams_group_heartbeat_request *request = heartbeat->request;
-    struct group *found = groups_find(groups, request->group_id);
-    if (!found || found->methods != &group_streams_methods) {
-        streams_refuse(heartbeat, KAFKA_GROUP_ID_NOT_FOUND, arena_printf(op->arena, found ? "Group %.*s is not a streams group." : "Group %.*s not found.",
-                                                                         SLICE_FMT(request->group_id)));
+    const char *message;
+    struct streams_group *group = streams_find_group(groups, request->group_id, op->arena, &message);
+    if (!group) {
+        streams_refuse(heartbeat, KAFKA_GROUP_ID_NOT_FOUND, message);
         return;
     }
-    struct streams_group *group = streams_group_of(found);
     if (request->shutdown_application)
         streams_request_shutdown(group, request->member_id);
     struct streams_member *member = find_leaving(group, op, heartbeat);

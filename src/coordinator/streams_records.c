@@ -48,10 +48,6 @@ void streams_record_member(struct streams_records *records, struct slice member,
     add(records, key_of(records, STREAMS_KEY_MEMBER, member), value);
 }
 
-struct slice streams_configs_text(struct arena *arena, int64_t standby_replicas) {
-    return slice_str(arena_printf(arena, "num.standby.replicas=%lld\n", (long long)standby_replicas));
-}
-
 struct streams_epoch streams_epoch_of(const struct streams_group *group) {
     return (struct streams_epoch){group->epoch,   group->validated_epoch,    group->metadata_hash,
                                   group->configs, group->stored_description, group->failed_description};
@@ -65,14 +61,8 @@ void streams_record_epoch(struct streams_records *records, const struct streams_
     value.validated_topology_epoch = epoch->validated_epoch;
     value.stored_description_topology_epoch = epoch->stored_description;
     value.failed_description_topology_epoch = epoch->failed_description;
-    value.last_assignment_configs = arena_array(records->arena, struct streams_group_metadata_value_last_assignment_config, epoch->configs.size + 1);
-    const uint8_t *end = epoch->configs.ptr + epoch->configs.size;
-    for (const uint8_t *line = epoch->configs.ptr; line < end;) {
-        const uint8_t *equals = memchr(line, '=', (size_t)(end - line)), *newline = memchr(line, '\n', (size_t)(end - line));
-        value.last_assignment_configs[value.last_assignment_configs_count++] = (struct streams_group_metadata_value_last_assignment_config){
-            slice_of(line, (size_t)(equals - line)), slice_of(equals + 1, (size_t)(newline - equals - 1))};
-        line = newline + 1;
-    }
+    value.last_assignment_configs = epoch->configs.pairs;
+    value.last_assignment_configs_count = epoch->configs.count;
     add(records, key_of(records, STREAMS_KEY_EPOCH, (struct slice){0}), RECORD_VALUE(records->arena, 0, streams_group_metadata_value, &value));
 }
 
@@ -112,4 +102,8 @@ void streams_record_position(struct streams_records *records, struct slice membe
     TASKS(warmup_tasks_pending_revocation, pending, STREAMS_WARMUP);
 #undef TASKS
     add(records, key_of(records, STREAMS_KEY_POSITION, member), RECORD_VALUE(records->arena, 0, streams_group_current_member_assignment_value, &value));
+}
+
+void streams_record_description(struct streams_records *records, struct slice value) {
+    add(records, key_of(records, STREAMS_KEY_DESCRIPTION, (struct slice){0}), value);
 }

@@ -35,11 +35,12 @@ static enum err find_group(struct replayed *r) {
         r->group = streams_group_of(found);
         return ERR_OK;
     }
-    if (found && !may_replace(found))
+    if (found && !may_replace(found) && r->record->type != STREAMS_KEY_DESCRIPTION)
         return unfit(r, "the group is of another kind");
-    if (r->record->tombstone)
+    if (r->record->tombstone || r->record->type == STREAMS_KEY_DESCRIPTION) /* what is left of a group that Kafka deleted */
         return ERR_OK;
     r->group = streams_group_create(r->groups);
+    r->group->asked = r->groups->asked_creator;
     if (found)
         groups_replace(found, &r->group->group);
     else
@@ -56,15 +57,6 @@ static void find_member(struct replayed *r, bool create) {
 }
 
 /* ---- 17: the group ------------------------------------------------------------------------------------------------------------------- */
-
-static void keep_configs(struct streams_group *group, const struct streams_group_metadata_value *value) {
-    struct buf text = {0};
-    for (int i = 0; i < value->last_assignment_configs_count; i++)
-        buf_printf(&text, "%.*s=%.*s\n", SLICE_FMT(value->last_assignment_configs[i].key), SLICE_FMT(value->last_assignment_configs[i].value));
-    mem_free((void *)group->configs.ptr);
-    group->configs = slice_of(mem_strndup(buf_text(&text), text.size), text.size);
-    buf_deinit(&text);
-}
 
 static enum err replay_epoch(struct replayed *r) {
     struct streams_group *group = r->group;
@@ -87,7 +79,8 @@ static enum err replay_epoch(struct replayed *r) {
     group->validated_epoch = value.validated_topology_epoch;
     group->stored_description = value.stored_description_topology_epoch;
     group->failed_description = value.failed_description_topology_epoch;
-    keep_configs(group, &value);
+    mem_free(group->configs.pairs);
+    group->configs = streams_configs_own(&(struct streams_configs){value.last_assignment_configs_count, value.last_assignment_configs});
     return ERR_OK;
 }
 
@@ -137,7 +130,7 @@ static void take_offsets(struct streams_group *group, struct streams_member *mem
 static void joined(struct streams_group *group, bool first) {
     struct coordinator *coordinator = group->group.groups->coordinator;
     if (first && !group->is_replacing && !timer_is_running(&group->delay_timer.timer)) {
-        int64_t delay_ms = streams_setting(group, coordinator, group->group.id, "initial.rebalance.delay.ms");
+        int64_t delay_ms = streams_setting(coordinator, group->group.id, "initial.rebalance.delay.ms");
         if (delay_ms > 0)
             classic_timer_start(&group->delay_timer, delay_ms);
     }
@@ -302,7 +295,7 @@ enum err streams_replay(struct groups *groups, struct group_record *record) {
         return err;
     r.group_id = of_member ? key.group_id : group_key.group_id;
     r.member_id = key.member_id;
-    if (!record->tombstone && record->version != 0)
+    if (!record->tombstone && record->version != 0 && record->type != STREAMS_KEY_DESCRIPTION)
         return ERR_UNSUPPORTED;
     err = find_group(&r);
     if (err)
@@ -313,6 +306,7 @@ enum err streams_replay(struct groups *groups, struct group_record *record) {
     case STREAMS_KEY_TARGET_EPOCH: return replay_target_epoch(&r);
     case STREAMS_KEY_TARGET: return replay_target(&r);
     case STREAMS_KEY_POSITION: return replay_position(&r);
+    case STREAMS_KEY_DESCRIPTION: return streams_description_replay(r.group, record);
     default: return replay_topology(&r);
     }
 }

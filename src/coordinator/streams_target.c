@@ -1,6 +1,7 @@
 /* The target assignment: who should have which task, for an epoch of the group. */
 #include "coordinator/streams_group.h"
 
+#include "base/trace.h"
 #include "coordinator/java_order.h"
 
 struct candidate {
@@ -38,7 +39,7 @@ static int list_members(const struct streams_group *group, const struct streams_
     return count;
 }
 
-static bool assign(struct arena *arena, const struct streams_configured *configured, struct streams_assign_member *specs, int count, int standby_replicas) {
+static bool assign(struct arena *arena, const struct streams_group *group, const struct streams_configured *configured, struct streams_assign_member *specs, int count, int standby_replicas) {
     if (!streams_is_ready(configured))
         return true; /* nobody has anything */
     struct streams_assign_subtopology *subtopologies = arena_array(arena, struct streams_assign_subtopology, configured->count);
@@ -47,6 +48,10 @@ static bool assign(struct arena *arena, const struct streams_configured *configu
         subtopologies[i] = (struct streams_assign_subtopology){subtopology->raw->subtopology_id, subtopology->task_count,
                                                                subtopology->raw->state_changelog_topics_count > 0};
     }
+    struct slice missing = streams_missing_assignor(group->group.groups->coordinator, group->group.id);
+    if (missing.ptr)
+        trace_warn("coordinator", "the assignor that a streams group asks for is not there; " STREAMS_ASSIGNOR " is used", TRACE_SLICE("group", group->group.id),
+                   TRACE_SLICE("assignor", missing));
     struct streams_assign job = {specs, count, subtopologies, configured->count, standby_replicas};
     return streams_assign(&job, arena);
 }
@@ -59,7 +64,7 @@ bool streams_compute_target(struct streams_records *records, const struct stream
     struct candidate *candidates = arena_array(arena, struct candidate, room);
     struct slice *ids = arena_array(arena, struct slice, room);
     int count = list_members(group, updated, specs, candidates);
-    if (!assign(arena, configured, specs, count, standby_replicas))
+    if (!assign(arena, group, configured, specs, count, standby_replicas))
         return false;
     for (int i = 0; i < count; i++)
         ids[i] = candidates[i].id;

@@ -493,6 +493,15 @@ static void find_missing_topics(struct configuring *work) {
         end_with_status(work, STREAMS_MISSING_INTERNAL_TOPICS, arena_printf(work->arena, "Internal topics are missing: %s", summary(work->arena, names, count)));
 }
 
+/* What a target's record can hold for one member; and no topology may fill the broker's memory. */
+static void limit_tasks(struct configuring *work) {
+    int64_t total = 0;
+    for (int i = 0; i < work->configured->count; i++)
+        total += work->configured->subtopologies[i].task_count;
+    if (total > STREAMS_TASKS_MAX)
+        end_with_error(work, KAFKA_STREAMS_INVALID_TOPOLOGY, arena_printf(work->arena, "The topology has %lld tasks; %d are possible.", (long long)total, STREAMS_TASKS_MAX));
+}
+
 static void order_subtopologies(struct configuring *work) {
     work->count = work->topology->subtopologies_count;
     work->subtopologies = arena_array(work->arena, const streams_subtopology *, work->count);
@@ -516,7 +525,7 @@ void streams_configure(struct arena *arena, const struct image *image, const str
                         .decided = counts_create(arena), .fixed = counts_create(arena), .flexible = counts_create(arena)};
     order_subtopologies(&work);
     void (*const steps[])(struct configuring *) = {check_copartition_indexes, find_missing_sources, decide_repartition_topics, enforce_copartitioning,
-                                            decide_changelogs, configure_subtopologies, find_missing_topics};
+                                            decide_changelogs, configure_subtopologies, find_missing_topics, limit_tasks};
     for (int i = 0; i < COUNT_OF(steps) && !work.ended; i++)
         steps[i](&work);
     map_deinit(&work.decided.map);

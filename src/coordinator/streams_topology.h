@@ -20,7 +20,10 @@ enum streams_status { /* of a heartbeat's answer; numbered as on the wire */
     STREAMS_MISSING_INTERNAL_TOPICS,
     STREAMS_SHUTDOWN_APPLICATION,
     STREAMS_ASSIGNMENT_DELAYED,
+    STREAMS_MISSING_CLIENT_TAGS,
 };
+
+enum { STREAMS_TASKS_MAX = 250000 }; /* of a topology */
 
 struct streams_internal_topic {
     const streams_topic_info *info;

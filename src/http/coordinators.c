@@ -62,6 +62,28 @@ static void expose_groups(struct exposition *e, const struct coordinator_numbers
     expose_counter(e, "kafka_server_group_coordinator_metrics_offset_deletion_count", "Offsets deleted.", from->deleted);
 }
 
+/* Kafka 4.4's; here the broker keeps what Kafka gives to a plugin, and neither asking nor deleting fails. */
+static void expose_descriptions(struct exposition *e, const struct coordinator_numbers *from) {
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } counts[] = {
+        {"set_success", "Descriptions of topologies that were kept.", from->descriptions.stored},
+        {"set_error", "Descriptions of topologies that were refused.", from->descriptions.refused},
+        {"get_success", "Descriptions of topologies that were told.", from->descriptions.got},
+        {"get_error", "Descriptions of topologies that could not be read.", 0},
+        {"delete_success", "Descriptions of topologies that were deleted.", from->descriptions.deleted},
+        {"delete_error", "Descriptions of topologies that could not be deleted.", 0},
+        {"cleanup_cycle", "Rounds that look for groups that have expired.", from->descriptions.cycles},
+        {"cleanup_eligible", "Descriptions of topologies of groups that have expired.", from->descriptions.expired},
+    };
+    for (int i = 0; i < COUNT_OF(counts); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "kafka_server_group_coordinator_metrics_streams_group_topology_description_%s_count", counts[i].name);
+        expose_counter(e, name, counts[i].help, counts[i].value);
+    }
+}
+
 static void expose_partitions_of(struct exposition *e, const struct coordinator_numbers *from, enum coordinator_type type, const char *kind) {
     static const char *const phases[COORDINATOR_PHASES] = {"loading", "active", "failed"};
     char name[96];
@@ -85,6 +107,7 @@ void expose_coordinators(struct exposition *e, const struct numbers *numbers) {
     const struct coordinator_numbers *from = &numbers->lags->coordinators;
     expose_manager(e, numbers);
     expose_groups(e, from);
+    expose_descriptions(e, from);
     expose_partitions_of(e, from, COORDINATOR_GROUP, "group");
     expose_partitions_of(e, from, COORDINATOR_TRANSACTION, "transaction");
     expose_partitions_of(e, from, COORDINATOR_SHARE, "share");

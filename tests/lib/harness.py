@@ -238,7 +238,7 @@ class Myelin(Server):
 
 # ---- Apache Kafka, the peer ------------------------------------------------------------------------------------------
 
-def maven_jars(pom, name):
+def maven_jars(pom, name, *options):
     """The dependencies of a pom.xml, fetched once: a class path."""
     libs = os.path.join(CACHE, name)
     if not os.path.exists(os.path.join(libs, ".complete")):
@@ -248,7 +248,7 @@ def maven_jars(pom, name):
         with open(os.path.join(CACHE, name + ".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(os.path.join(libs, ".complete")):
-                run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={libs}"], timeout_s=600)
+                run(["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={libs}", *options], timeout_s=600)
                 open(os.path.join(libs, ".complete"), "w").close()
     return os.path.join(libs, "*")
 

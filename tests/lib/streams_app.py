@@ -12,8 +12,11 @@ QUICK = {"group.streams.min.heartbeat.interval.ms": 100, "group.streams.heartbea
          "group.initial.rebalance.delay.ms": 500, "offsets.topic.num.partitions": 4, "transaction.state.log.num.partitions": 4}
 
 
-def streams_jars():
-    return maven_jars(os.path.join(ROOT, "tests/lib/java/streams-pom.xml"), "streams-libs")
+def streams_jars(version=None):
+    """Kafka Streams, and the clients that it stands on; another version than Kafka's server here, when one is given."""
+    if not version:
+        return maven_jars(os.path.join(ROOT, "tests/lib/java/streams-pom.xml"), "streams-libs")
+    return maven_jars(os.path.join(ROOT, "tests/lib/java/streams-pom.xml"), f"streams-libs-{version}", f"-Dkafka.version={version}")
 
 
 def compiled():
@@ -26,8 +29,9 @@ class StreamsApp(Server):
     """One instance of the application; `dir` keeps its state between starts."""
     clean_codes = (0, 143)
 
-    def __init__(self, broker, name="words", dir=None, protocol="streams", guarantee="at_least_once", port=None, threads=1, **settings):
+    def __init__(self, broker, name="words", dir=None, protocol="streams", guarantee="at_least_once", port=None, threads=1, version=None, **settings):
         super().__init__()
+        self.version = version
         self.dir, self.port = dir or temp_dir(), port or free_port()
         self.settings = {"bootstrap.servers": broker.bootstrap, "application.id": name, "state.dir": self.dir, "group.protocol": protocol,
                          "processing.guarantee": guarantee, "num.stream.threads": threads, "application.server": f"127.0.0.1:{self.port}", **settings}
@@ -36,7 +40,7 @@ class StreamsApp(Server):
         self.begin()
 
     def begin(self):
-        command = java_command("StreamsApp", *(f"{key}={value}" for key, value in self.settings.items()), classpath=compiled(), kafka=streams_jars())
+        command = java_command("StreamsApp", *(f"{key}={value}" for key, value in self.settings.items()), classpath=compiled(), kafka=streams_jars(self.version))
         self.process = start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, text=True, errors="replace")
         self.lines = []
         threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()

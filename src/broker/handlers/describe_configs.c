@@ -176,10 +176,13 @@ static bool is_internal(const char *name) {
     static const char *const names[] = {
         "controller.performance.always.log.threshold.ms", "controller.performance.sample.period.ms",
         "group.consumer.regex.refresh.interval.ms", "group.share.initialize.retry.interval.ms", "group.share.persister.class.name",
+        "group.streams.acceptable.recovery.lag", "group.streams.assignor.offload.enable", "group.streams.max.warmup.replicas",
+        "group.streams.min.task.offset.interval.ms", "group.streams.num.warmup.replicas", "group.streams.task.offset.interval.ms",
         "producer.id.expiration.check.interval.ms", "remote.log.index.file.cache.ttl.ms",
         "remote.log.manager.task.retry.backoff.max.ms", "remote.log.manager.task.retry.backoff.ms",
         "remote.log.manager.task.retry.jitter", "server.max.startup.time.ms", "share.coordinator.cold.partition.snapshot.interval.ms",
-        "share.coordinator.state.topic.prune.interval.ms", "unclean.leader.election.interval.ms", "unstable.api.versions.enable",
+        "share.coordinator.state.topic.prune.interval.ms", "streams.acceptable.recovery.lag", "streams.assignor.offload.enable",
+        "streams.num.warmup.replicas", "streams.task.offset.interval.ms", "unclean.leader.election.interval.ms", "unstable.api.versions.enable",
         "unstable.feature.versions.enable",
     };
     for (int i = 0; i < COUNT_OF(names); i++)
@@ -221,9 +224,9 @@ static void describe_own(const struct describe *describe, const wanted *resource
     for (int i = 0; i < def_count; i++) {
         struct config_synonym synonyms[CONFIG_SYNONYMS_MAX + 1];
         int count = 0;
-        if (!is_wanted(resource, defs[i].name))
-            continue;
         struct slice value = image_config(request->shard->image, resource->resource_type, resource->resource_name, slice_str(defs[i].name));
+        if (!is_wanted(resource, defs[i].name) || (!value.ptr && is_internal(defs[i].name)))
+            continue;
         if (value.ptr)
             synonyms[count++] = (struct config_synonym){defs[i].name, value, value, source};
         /* A group's setting begins with that of the broker of the same name behind "group.". */
@@ -233,7 +236,7 @@ static void describe_own(const struct describe *describe, const wanted *resource
                 : NULL;
         if (broker)
             count += config_broker_synonyms(request->shard->broker->config, request->shard->image, broker, &request->arena, synonyms + count);
-        else if (source == CONFIG_SOURCE_GROUP)
+        else if (source == CONFIG_SOURCE_GROUP && defs[i].default_value)
             synonyms[count++] = (struct config_synonym){defs[i].name, slice_str(defs[i].default_value), slice_str(defs[i].default_value), CONFIG_SOURCE_DEFAULT};
         add_entry(describe, out, &defs[i], count ? synonyms[0].value : slice_str(defs[i].default_value), synonyms, count, false);
     }

@@ -5,13 +5,14 @@
 #include "broker/handlers/handlers.h"
 #include "broker/internal_topics.h"
 #include "coordinator/streams.h"
+#include "coordinator/streams_description.h"
+#include "metadata/config_check.h"
 #include "protocol/streams_group_describe_request.h"
-#include "protocol/streams_group_topology_description_update_request.h"
 #include "protocol/streams_group_topology_description_update_response.h"
 
 static bool is_enabled(const struct request *request) {
     struct slice protocols = broker_config_get(request->shard->broker->config, "group.coordinator.rebalance.protocols");
-    return image_feature(request->shard->image, "streams.version") >= 1 && memmem(protocols.ptr, protocols.size, "streams", 7);
+    return image_feature(request->shard->image, "streams.version") >= 1 && config_list_has(protocols, "streams");
 }
 
 /* ---- StreamsGroupHeartbeat --------------------------------------------------------------------------------------------- */
@@ -146,6 +147,7 @@ void handle_streams_group_heartbeat(struct request *request) {
         return;
     }
     visit->heartbeat.request = &visit->message;
+    visit->heartbeat.version = request->header.version;
     visit->heartbeat.client_id = request->header.client_id.ptr ? request->header.client_id : SLICE_EMPTY;
     visit->heartbeat.client_host = client_host(request, &request->arena);
     visit->visit.request = request;
@@ -161,10 +163,10 @@ struct describe {
     struct streams_group_describe_request message;
     struct streams_group_describe_response response;
 };
-enum { DESCRIPTION_NOT_ASKED = 0, DESCRIPTION_NOT_STORED = 1 };
 
 static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
-    streams_describe(state, arena, each->ids[i], &container_of(each, struct describe, each)->response.groups[i]);
+    struct describe *describe = container_of(each, struct describe, each);
+    streams_describe(state, arena, each->ids[i], describe->message.include_topology_description, &describe->response.groups[i]);
 }
 
 static void told(struct coordinator_visit_each *each, int i, int16_t error) {
@@ -174,10 +176,8 @@ static void told(struct coordinator_visit_each *each, int i, int16_t error) {
         streams_group_describe_response_described_group_init(group);
         group->group_id = each->ids[i];
         group->error_code = error;
-    } else if (!group->error_code) {
-        if (describe->message.include_authorized_operations)
-            group->authorized_operations = GROUP_OPERATIONS_ALL;
-        group->topology_description_status = describe->message.include_topology_description ? DESCRIPTION_NOT_STORED : DESCRIPTION_NOT_ASKED;
+    } else if (!group->error_code && describe->message.include_authorized_operations) {
+        group->authorized_operations = GROUP_OPERATIONS_ALL;
     }
 }
 
@@ -206,15 +206,45 @@ void handle_streams_group_describe(struct request *request) {
 
 /* ---- StreamsGroupTopologyDescriptionUpdate ---------------------------------------------------------------------------------- */
 
-/* Kafka gives descriptions to a plugin, in Java; without one it answers as here. */
-void handle_streams_group_topology_description_update(struct request *request) {
+struct description_visit {
+    struct coordinator_visit visit;
     struct streams_group_topology_description_update_request message;
+    struct streams_description_update update;
+};
+
+static void answer_update(struct request *request, int16_t error, const char *message) {
     struct streams_group_topology_description_update_response response;
-    if (!request_decode(request, streams_group_topology_description_update, &message))
-        return;
     streams_group_topology_description_update_response_init(&response);
-    response.error_code = KAFKA_UNSUPPORTED_VERSION;
-    response.error_message = is_enabled(request) ? SLICE_LIT("The broker has no streams group topology description plugin configured.")
-                                                 : SLICE_LIT("The version of API is not supported.");
+    response.error_code = error;
+    response.error_message = slice_str(message);
     request_answer(request, streams_group_topology_description_update, &response);
+}
+
+static void decide_update(struct coordinator_op *op, void *state) {
+    struct description_visit *visit = container_of(op, struct description_visit, visit.op);
+    streams_update_description(state, op, &visit->update);
+}
+
+static void update_done(struct coordinator_visit *base, int16_t error) {
+    struct description_visit *visit = container_of(base, struct description_visit, visit);
+    answer_update(base->request, error ? error : visit->update.error, error ? NULL : visit->update.message);
+}
+
+void handle_streams_group_topology_description_update(struct request *request) {
+    struct description_visit *visit = arena_new(&request->arena, struct description_visit);
+    if (!request_decode(request, streams_group_topology_description_update, &visit->message))
+        return;
+    if (!is_enabled(request)) {
+        answer_update(request, KAFKA_UNSUPPORTED_VERSION, "The version of API is not supported.");
+        return;
+    }
+    if (!visit->message.member_id.size || !visit->message.group_id.size) {
+        answer_update(request, KAFKA_INVALID_REQUEST, visit->message.member_id.size ? "GroupId can't be empty." : "MemberId can't be empty.");
+        return;
+    }
+    visit->update.request = &visit->message;
+    visit->visit.request = request;
+    visit->visit.op.decide = decide_update;
+    visit->visit.answer = update_done;
+    coordinator_visit(&visit->visit, COORDINATOR_GROUP, visit->message.group_id, false);
 }

@@ -8,7 +8,8 @@ import org.apache.kafka.common.message.ResponseHeaderData;
 import java.io.*;
 import java.nio.ByteBuffer;
 
-/** The API table and both headers of every version, error codes and configuration keys: TableCheck PROGRAM. */
+/** The API table and both headers of every version, error codes and configuration keys: TableCheck PROGRAM. With another
+ *  argument, for a Kafka without its server: settings of streams groups alone, and the list of requests that brokers serve. */
 final class TableCheck {
     private static int failures;
 
@@ -109,6 +110,36 @@ final class TableCheck {
         Set<String> names = new TreeSet<>(ours.keySet());
         names.addAll(kafkas.keySet());
         for (String name : names)
+            if (!kafkas.containsKey(name) && name.contains("streams."))
+                System.out.println("only-ours config " + name);
+            else
+                same(name, ours.get(name), kafkas.get(name));
+    }
+
+    /** What a broker of this version says that it serves, one a line, to compare with what ours says. */
+    private static void served() {
+        for (ApiKeys api : ApiKeys.apisForListener(ListenerType.BROKER))
+            System.out.println("served " + api.id + " " + api.oldestVersion() + " " + api.latestVersion(false));
+    }
+
+    /** Settings of streams groups: a group's, and the brokers' that they begin with. */
+    private static void streamsConfigs(Child child) throws Exception {
+        Map<String, String> ours = new TreeMap<>(), kafkas = new TreeMap<>();
+        for (String line : child.lines('K')) {
+            String[] row = line.split("\t", -1);
+            if (row[1].startsWith("streams.") || row[1].startsWith("group.streams."))
+                ours.put(row[0] + " " + row[1], line);
+        }
+        Map.of("broker", org.apache.kafka.coordinator.group.GroupCoordinatorConfig.CONFIG_DEF,
+            "group", org.apache.kafka.coordinator.group.GroupConfig.CONFIG_DEF)
+            .forEach((kind, def) -> def.configKeys().forEach((name, key) -> {
+                if (name.startsWith("streams.") || name.startsWith("group.streams."))
+                    kafkas.put(kind + " " + name, String.join("\t", kind, name, key.type.name(), text(key), key.importance.name(),
+                        key.validator == null ? "" : key.validator.toString()));
+            }));
+        Set<String> names = new TreeSet<>(ours.keySet());
+        names.addAll(kafkas.keySet());
+        for (String name : names)
             same(name, ours.get(name), kafkas.get(name));
     }
 
@@ -116,7 +147,12 @@ final class TableCheck {
         try (Child child = new Child(args[0])) {
             apis(child);
             errors(child);
-            configs(child);
+            if (args.length > 1) {
+                served();
+                streamsConfigs(child);
+            } else {
+                configs(child);
+            }
         }
         System.out.println("tables: " + failures + " rows differ");
         System.exit(failures == 0 ? 0 : 1);

@@ -58,6 +58,20 @@ def settled(directory, members):
     expect_equal(tasks(members, "StandbyTasks"), [("1", p) for p in range(4)], "standby tasks")
 
 
+DESCRIPTION = {"GlobalStores": [], "Subtopologies": [{"SubtopologyId": "0", "Nodes": [
+    {"Name": "source", "NodeType": 1, "SourceTopics": ["src"], "SinkTopic": None, "Stores": [], "Successors": []}]}]}
+
+
+def describe_topology(directory):
+    """Only Myelin keeps it: in a record that Kafka passes over."""
+    answer = directory.ask("StreamsGroupTopologyDescriptionUpdate", 0, {"GroupId": GROUP, "MemberId": "a", "TopologyEpoch": 0, "TopologyDescription": DESCRIPTION})
+    expect_equal(answer["ErrorCode"], 0, f"{answer}; error")
+
+
+def topology_description(directory):
+    return directory.ask("StreamsGroupDescribe", 1, {"GroupIds": [GROUP], "IncludeTopologyDescription": True})["Groups"][0]["TopologyDescription"]
+
+
 def taken_over(first, second, kill):
     directory = Directory()
     directory.turn(first)
@@ -76,6 +90,8 @@ def taken_over(first, second, kill):
     settled(directory, [a, b])
     c.beat()
     a.beat(tell=False)  # is told to give some up, and has not yet
+    if first == "myelin":
+        describe_topology(directory)
     before = described(directory)
     for server in (second, first):
         directory.turn(server, kill=kill)
@@ -84,6 +100,8 @@ def taken_over(first, second, kill):
         settled(directory, [a, b, c])
         expect_equal(described(directory)["GroupEpoch"], before["GroupEpoch"], "the group's epoch")
         before = described(directory)
+    if first == "myelin":
+        expect_equal(topology_description(directory), DESCRIPTION, "what Kafka passed over")
     directory.stop()
 
 

@@ -26,6 +26,9 @@ RULES = [
     {"where": r"^random_configs: .*ErrorMessage$", "kafka": "because its type is not LIST", "myelin": "because its type is not LIST"},
     # The texts are our own.
     {"where": r"^describe_configs: .*\.Documentation$"},
+    # Settings of streams groups that are Kafka 4.4's.
+    {"where": r"DescribeConfigs .*\.(group\.streams\.(assignors|rack\.aware\.assignment\.tags|topology\.description\.plugin\.class)|streams\.(assignor\.name|rack\.aware\.assignment\.tags))$",
+     "kafka": "absent"},
     # Kafka 4.4's: how often task offsets are told; static members.
     {"where": r"^streams_.*\.TaskOffsetIntervalMs$", "kafka": "^0$", "myelin": "^60000$"},
     # The last member's leave ends the assignment too.

@@ -270,7 +270,7 @@ static const struct composed {
     {"group.share.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
     {"group.streams.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
     {"group.streams.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.streams.", "group.streams.%s", "src/coordinator/streams_group.c"},
+    {"group.streams.", "group.streams.%s", "src/coordinator/streams_settings.c"},
     {"group.share.delivery.count.limit", "group.share.%s", "src/broker/share_partitions.c"},
     {"group.share.partition.max.record.locks", "group.share.%s", "src/broker/share_partitions.c"},
     {"group.share.record.lock.duration.ms", "group.share.%s", "src/broker/share_partitions.c"},
