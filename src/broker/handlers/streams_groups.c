@@ -164,9 +164,16 @@ struct describe {
     struct streams_group_describe_response response;
 };
 
+/* Descriptions are long, and the same group may be asked for again and again: those of more groups are not told. */
+enum { DESCRIPTIONS_TOLD_MAX = 256 };
+
 static void look(struct coordinator_visit_each *each, int i, void *state, struct arena *arena) {
     struct describe *describe = container_of(each, struct describe, each);
-    streams_describe(state, arena, each->ids[i], describe->message.include_topology_description, &describe->response.groups[i]);
+    struct streams_group_describe_response_described_group *group = &describe->response.groups[i];
+    bool asked = describe->message.include_topology_description;
+    streams_describe(state, arena, each->ids[i], asked && i < DESCRIPTIONS_TOLD_MAX, group);
+    if (asked && i >= DESCRIPTIONS_TOLD_MAX && !group->error_code)
+        group->topology_description_status = STREAMS_DESCRIPTION_ERROR;
 }
 
 static void told(struct coordinator_visit_each *each, int i, int16_t error) {
