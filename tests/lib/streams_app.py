@@ -99,7 +99,7 @@ def last_counts(broker):
     return {key: int(value) for key, value in committed(broker, "counts")}
 
 
-def wait_until_done(broker, feed, timeout_s=120):
+def wait_until_done(broker, feed, timeout_s=240):
     eventually(lambda: last_counts(broker) == feed.words and len(set(committed(broker, "joined"))) >= len(feed.joined), timeout_s, "everything is counted and joined")
 
 

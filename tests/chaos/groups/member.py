@@ -27,7 +27,7 @@ def tell(**what):
 
 class Member:
     def __init__(self):
-        self.conn, self.id, self.generation = Connection(PORT, timeout_s=20), "", -1
+        self.conn, self.id, self.generation = Connection(PORT, timeout_s=60), "", -1
 
     def ask(self, name, version, values):
         while True:

@@ -211,11 +211,12 @@ func (h saramaHandler) ConsumeClaim(session sarama.ConsumerGroupSession, claim s
 	return nil
 }
 
-func saramaMember(topic string) *member {
+func saramaMember(topic, instance string) *member {
 	config := saramaConfig()
+	config.Consumer.Group.InstanceId = instance
 	config.Consumer.Return.Errors = false
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
-	config.Consumer.Group.Heartbeat.Interval = 100 * time.Millisecond
+	config.Consumer.Group.Heartbeat.Interval, config.Consumer.Group.Session.Timeout = 100*time.Millisecond, 30*time.Second
 	group, err := sarama.NewConsumerGroup([]string{bootstrap}, topic, config)
 	must(err)
 	m := newMember()
@@ -238,9 +239,9 @@ func saramaMember(topic string) *member {
 func saramaGroup() {
 	topic := "sarama-group"
 	admin := newShared(topic)
-	a := saramaMember(topic)
+	a := saramaMember(topic, "")
 	shared(a)
-	b := saramaMember(topic)
+	b := saramaMember(topic, "")
 	shared(a, b)
 	allRead(80, a, b)
 	a.end()
@@ -255,8 +256,53 @@ func saramaGroup() {
 	expect(lags[topic].Lag.Total() == 0, "the lag is %d", lags[topic].Lag.Total())
 }
 
+func saramaStatic() {
+	topic := "sarama-static"
+	admin := newShared(topic)
+	a, b := saramaMember(topic, "a"), saramaMember(topic, "b")
+	shared(a, b)
+	described := func() (map[string]string, int32) {
+		ctx, cancel := within()
+		defer cancel()
+		found, err := admin.DescribeGroups(ctx, topic)
+		must(err)
+		names, owned := map[string]string{}, int32(0)
+		for _, member := range found[topic].Members {
+			if member.InstanceID != nil {
+				names[*member.InstanceID] = member.MemberID
+			}
+			if assigned, ok := member.Assigned.AsConsumer(); ok {
+				for _, t := range assigned.Topics {
+					owned += int32(len(t.Partitions))
+				}
+			}
+		}
+		return names, owned
+	}
+	names, _ := described()
+	expect(len(names) == 2, "static members %v", names)
+	before := fmt.Sprint(sorted(b.has()))
+	b.end() // does not leave
+	away, owned := described()
+	expect(fmt.Sprint(away) == fmt.Sprint(names) && owned == groupPartitions, "while one is away: %v, %d partitions", away, owned)
+	b = saramaMember(topic, "b")
+	shared(a, b)
+	now, _ := described()
+	expect(now["a"] == names["a"] && now["b"] != names["b"], "members %v, and then %v", names, now)
+	expect(fmt.Sprint(sorted(b.has())) == before, "the one that came back has %v, and had %v", sorted(b.has()), before)
+	allRead(80, a, b)
+	a.end()
+	b.end()
+}
+
+func sorted(partitions []int32) []int32 {
+	sort.Slice(partitions, func(i, k int) bool { return partitions[i] < partitions[k] })
+	return partitions
+}
+
 func groupTests() bool {
 	passed := test("franz_go_members_share_and_take_over", franzGroup)
 	passed = test("franz_go_static_members_come_back", franzStatic) && passed
-	return test("sarama_members_share_and_take_over", saramaGroup) && passed
+	passed = test("sarama_members_share_and_take_over", saramaGroup) && passed
+	return test("sarama_static_members_come_back", saramaStatic) && passed
 }

@@ -15,7 +15,7 @@ var (
 	answers   = bufio.NewReader(os.Stdin)
 )
 
-const patience = 60 * time.Second
+const patience = 180 * time.Second
 
 func ask(what string) {
 	fmt.Println("ASK " + what)

@@ -110,6 +110,7 @@ func saramaTransactions() {
 			_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder(fmt.Sprint(t, "-", i))})
 			must(err)
 		}
+		must(producer.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{topic: {{Partition: 0, Offset: int64(t + 1)}}}, topic))
 		if isCommitted(t) {
 			must(producer.CommitTxn())
 		} else {
@@ -118,6 +119,13 @@ func saramaTransactions() {
 	}
 	must(producer.Close())
 	expectValues(topic, readCommitted(topic, 120))
+	client, err := sarama.NewClusterAdmin([]string{bootstrap}, saramaConfig())
+	must(err)
+	defer client.Close()
+	until("the offset of the last transaction is there", func() bool {
+		offsets, err := client.ListConsumerGroupOffsets(topic, map[string][]int32{topic: {0}})
+		return err == nil && offsets.GetBlock(topic, 0) != nil && offsets.GetBlock(topic, 0).Offset == 9
+	})
 }
 
 func transactionTests() bool {

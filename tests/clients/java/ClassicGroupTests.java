@@ -71,7 +71,7 @@ final class ClassicGroupTests {
 
         void end() throws Exception {
             ending = true;
-            join(30000);
+            join(120000);
             Suite.expect(!isAlive(), "a consumer does not close");
         }
     }

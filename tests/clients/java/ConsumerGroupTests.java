@@ -25,7 +25,7 @@ import org.apache.kafka.common.errors.UnreleasedInstanceIdException;
 final class ConsumerGroupTests {
     private static final int PARTITIONS = 6;
     private static final List<String> CONSUMER = List.of("group.protocol", "consumer");
-    private static final List<String> CLASSIC = List.of("group.protocol", "classic", "heartbeat.interval.ms", "100", "session.timeout.ms", "6000");
+    private static final List<String> CLASSIC = List.of("group.protocol", "classic", "heartbeat.interval.ms", "100", "session.timeout.ms", "30000");
 
     private ConsumerGroupTests() {
     }
@@ -74,7 +74,7 @@ final class ConsumerGroupTests {
 
         void end() throws Exception {
             ending = true;
-            join(30000);
+            join(120000);
             Suite.expect(!isAlive(), "a consumer does not close");
         }
     }

@@ -73,9 +73,9 @@ final class DataTests {
     /** Reads on until `count` records are there. */
     static List<ConsumerRecord<byte[], byte[]>> read(KafkaConsumer<byte[], byte[]> consumer, int count) throws Exception {
         List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
-        long end = System.nanoTime() + 60_000_000_000L;
+        long end = System.nanoTime() + 180_000_000_000L;
         while (records.size() < count) {
-            Suite.expect(System.nanoTime() < end, count + " records: " + records.size() + " in 60 s, then nothing at " + consumer.assignment().stream()
+            Suite.expect(System.nanoTime() < end, count + " records: " + records.size() + " in 180 s, then nothing at " + consumer.assignment().stream()
                 .map(p -> p + "@" + consumer.position(p)).toList());
             consumer.poll(Duration.ofMillis(500)).forEach(records::add);
         }

@@ -79,7 +79,7 @@ final class Suite {
     }
 
     static <T> T get(Future<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(120, TimeUnit.SECONDS);
     }
 
     /** The call, or the future it returns, fails with exactly this class. */
@@ -99,9 +99,9 @@ final class Suite {
 
     /** Asks again until it is true; for state that tells no event. */
     static void eventually(String what, java.util.concurrent.Callable<Boolean> condition) throws Exception {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(180);
         while (!condition.call()) {
-            expect(System.nanoTime() < end, what + ": not within 60 s");
+            expect(System.nanoTime() < end, what + ": not within 180 s");
             Thread.sleep(20);
         }
     }

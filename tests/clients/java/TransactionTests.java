@@ -11,7 +11,9 @@ import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.FeatureUpdate;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListTransactionsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
@@ -22,6 +24,7 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 
@@ -31,7 +34,7 @@ final class TransactionTests {
     }
 
     static KafkaProducer<byte[], byte[]> producer(String id, String... settings) {
-        List<String> all = new ArrayList<>(List.of("transactional.id", id, "max.block.ms", "30000"));
+        List<String> all = new ArrayList<>(List.of("transactional.id", id, "max.block.ms", "120000"));
         all.addAll(List.of(settings));
         return DataTests.producer(all.toArray(new String[0]));
     }
@@ -40,13 +43,25 @@ final class TransactionTests {
         return new ProducerRecord<>(topic, partition, null, value.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** What a consumer of that isolation finds in the topic, up to its end. */
+    static Map<TopicPartition, Long> ends(Admin admin, List<TopicPartition> partitions, IsolationLevel level) throws Exception {
+        Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+        partitions.forEach(p -> latest.put(p, OffsetSpec.latest()));
+        Map<TopicPartition, Long> ends = new HashMap<>();
+        Suite.get(admin.listOffsets(latest, new ListOffsetsOptions(level)).all()).forEach((p, end) -> ends.put(p, end.offset()));
+        return ends;
+    }
+
+    /** What a consumer of that isolation finds in the topic, up to its end, when every transaction is over: a commit returns before the markers are there. */
     static List<String> read(String topic, String isolation) throws Exception {
         List<String> got = new ArrayList<>();
         try (KafkaConsumer<byte[], byte[]> consumer = DataTests.consumer("isolation.level", isolation)) {
             List<TopicPartition> partitions = consumer.partitionsFor(topic).stream().map(p -> new TopicPartition(topic, p.partition())).toList();
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
+            try (Admin admin = Admin.create(DataTests.properties())) {
+                Suite.eventually("every transaction is over", () ->
+                    ends(admin, partitions, IsolationLevel.READ_COMMITTED).equals(ends(admin, partitions, IsolationLevel.READ_UNCOMMITTED)));
+            }
             Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
             Suite.eventually("read to the end", () -> {
                 for (ConsumerRecord<byte[], byte[]> r : consumer.poll(Duration.ofMillis(100)))
@@ -140,7 +155,7 @@ final class TransactionTests {
                 producer.initTransactions();
                 consumer.subscribe(List.of(in));
                 int done = 0;
-                long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+                long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(180);
                 while (done < 5 && System.nanoTime() < end) {
                     var records = consumer.poll(Duration.ofMillis(500));
                     if (records.isEmpty() && attempt == 2 && rounds > 0)
@@ -195,7 +210,7 @@ final class TransactionTests {
         useLevel(2);
         DataTests.createTopic("txn-late", 1);
         Suite.expectWarnings(".*");
-        try (KafkaProducer<byte[], byte[]> producer = producer("late", "transaction.timeout.ms", "1000")) {
+        try (KafkaProducer<byte[], byte[]> producer = producer("late", "transaction.timeout.ms", "4000")) {
             producer.initTransactions();
             producer.beginTransaction();
             Suite.get(producer.send(record("txn-late", 0, "late")));
@@ -251,7 +266,7 @@ final class TransactionTests {
         DataTests.createTopic("txn-crash", 2);
         Suite.expectWarnings(".*");
         Map<String, Integer> wanted = new TreeMap<>();
-        try (KafkaProducer<byte[], byte[]> producer = producer("crash", "delivery.timeout.ms", "60000")) {
+        try (KafkaProducer<byte[], byte[]> producer = producer("crash", "delivery.timeout.ms", "180000")) {
             producer.initTransactions();
             for (int t = 0; t < 4; t++) {
                 producer.beginTransaction();

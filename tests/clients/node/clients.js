@@ -101,7 +101,7 @@ async function goesOnAfterAKill() {
 
 // A consumer in a group: what it was given at last, and what it read.
 async function member(groupId, topic) {
-  const consumer = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 10000, rebalanceTimeout: 10000, maxWaitTimeInMs: 100 })
+  const consumer = kafka.consumer({ groupId, heartbeatInterval: 100, sessionTimeout: 30000, rebalanceTimeout: 30000, maxWaitTimeInMs: 100 })
   const self = { consumer, owned: [], read: [] }
   consumer.on(consumer.events.GROUP_JOIN, event => { self.owned = event.payload.memberAssignment[topic] || [] })
   await consumer.connect()
@@ -111,8 +111,8 @@ async function member(groupId, topic) {
 }
 
 async function eventually(what, condition) {
-  for (const end = Date.now() + 60000; !await condition();) {
-    expect(Date.now() < end, `${what}: not within 60 s`)
+  for (const end = Date.now() + 180000; !await condition();) {
+    expect(Date.now() < end, `${what}: not within 180 s`)
     await new Promise(resolve => setTimeout(resolve, 20))
   }
 }
