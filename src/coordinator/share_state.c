@@ -52,20 +52,41 @@ static void cold(struct shard *shard, struct timer *timer) {
     coordinator_task(state->coordinator, cold_decide, NULL);
 }
 
+struct pruning {
+    struct coordinator_op op;
+    int64_t from;
+};
+
+static void prune_decide(struct coordinator_op *op, void *arg) {
+    const struct share_coordinator *state = arg;
+    container_of(op, struct pruning, op)->from = share_states_needed_from(state->states);
+}
+
+/* All snapshots that `from` counts on are on the device: not before then may go what they stand for. */
+static void prune_done(struct coordinator_op *op, int16_t error) {
+    struct pruning *pruning = container_of(op, struct pruning, op);
+    struct coordinator *coordinator = op->coordinator;
+    struct log *log = coordinator->partition->log;
+    int64_t from = pruning->from;
+    mem_free(pruning);
+    if (error || !log || log_state(log) || from <= log_offsets(log).start)
+        return;
+    struct share_coordinator *state = coordinator->state;
+    enum err err = log_raise_start(log, from);
+    if (err)
+        trace_warn("coordinator", "records that are not needed stay", TRACE_SLICE("topic", coordinator->partition->topic),
+                   TRACE_INT("partition", coordinator->partition->index), TRACE_ERR(err));
+    else if (state)
+        state->last_pruned = from;
+}
+
 static void prune(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct share_coordinator *state = container_of(timer, struct share_coordinator, prune_timer);
     start(state, timer, "share.coordinator.state.topic.prune.interval.ms");
-    struct log *log = state->coordinator->partition->log;
-    int64_t from = share_states_needed_from(state->states);
-    if (!log || log_state(log) || from <= log_offsets(log).start || from > log_durable_end(log))
-        return;
-    enum err err = log_raise_start(log, from);
-    if (err)
-        trace_warn("coordinator", "records that are not needed stay", TRACE_SLICE("topic", state->coordinator->partition->topic),
-                   TRACE_INT("partition", state->coordinator->partition->index), TRACE_ERR(err));
-    else
-        state->last_pruned = from;
+    struct pruning *pruning = mem_new(struct pruning);
+    pruning->op = (struct coordinator_op){.decide = prune_decide, .done = prune_done};
+    coordinator_run(state->coordinator, &pruning->op);
 }
 
 static bool is_no_topic(const void *arg, struct uuid topic_id) {
