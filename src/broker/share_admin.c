@@ -85,7 +85,8 @@ static void start(struct broker_shard *shard, struct slice group, const struct s
         task->done = one_done;
         task->call = (struct share_call){.type = initializes ? SHARE_INITIALIZE : SHARE_DELETE, .group = calls->group,
                                          .topic_id = calls->places[i].topic_id, .partition = calls->places[i].partition,
-                                         .state_epoch = init->state_epoch, .start_offset = calls->places[i].start_offset};
+                                         .state_epoch = init->state_epoch, .start_offset = calls->places[i].start_offset,
+                                         .only_missing = init->only_missing};
         share_task_start(task);
     }
     if (--calls->pending == 0)

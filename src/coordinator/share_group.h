@@ -33,6 +33,7 @@ struct share_init {
     struct share_place *places;
     int count;
     int32_t state_epoch;
+    bool only_missing; /* a state that is there stays as it is */
 };
 
 struct share_client { /* as members are described: host is "/127.0.0.1" */

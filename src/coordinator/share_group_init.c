@@ -110,6 +110,9 @@ void share_init_missing(struct groups *groups, struct coordinator_op *op, const 
         }
     }
     ret_init->state_epoch = epoch;
+    ret_init->only_missing = true;
+    for (int i = 0; i < ret_init->count && group; i++) /* an administrator has begun to drop it */
+        ret_init->only_missing &= !share_find_topic(&group->deleting, ret_init->places[i].topic_id);
     if (lists)
         add_record(op, group_id, lists);
 }

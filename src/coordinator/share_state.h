@@ -5,6 +5,9 @@
  * to gets one now and then, so that records before the oldest of all last snapshots can be deleted: the topic is not
  * compacted. (KIP-932.)
  *
+ * A group may ask twice for the state of a new partition, when the first answer is long in coming; the second time must not
+ * undo what members have acknowledged since (only_missing).
+ *
  * Epochs: only Initialize sets the state epoch, only Read raises the leader epoch; both fence who comes with a lower one. */
 #ifndef COORDINATOR_SHARE_STATE_H
 #define COORDINATOR_SHARE_STATE_H
@@ -22,6 +25,7 @@ struct share_call {
     int32_t partition;
     int32_t state_epoch, leader_epoch;   /* -1: not checked. Answer of Read, Summary */
     int64_t start_offset;                /* Initialize, Write; answer of Read, Summary */
+    bool only_missing;                   /* Initialize: a state that is there stays as it is */
     int32_t complete_count;              /* Write; answer of Summary */
     const struct share_batch *batches;   /* Write; answer of Read: in op->arena */
     int batch_count;

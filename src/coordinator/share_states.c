@@ -296,6 +296,8 @@ static bool check_call(struct share_call *call, const struct share_entry *entry,
 
 static void answer_initialize(struct share_entry *entry, const struct share_call *call, int64_t now_ms, struct arena *arena,
                               struct slice *ret_key, struct slice *ret_value) {
+    if (entry && call->only_missing)
+        return;
     struct share_entry fresh = {.snapshot_epoch = entry ? entry->snapshot_epoch + 1 : 0,
                                 .state_epoch = call->state_epoch,
                                 .start_offset = call->start_offset,

@@ -122,6 +122,22 @@ TEST(what_was_deleted_is_gone_and_may_begin_anew) {
     EXPECT_INT(share_states_count(states), 0);
 }
 
+TEST(a_group_that_asks_again_for_a_new_state_undoes_nothing) {
+    begin(500);
+    initialize(1, -1);
+    put(1, 0, 10, 10, 14, SHARE_ACKNOWLEDGED, 1);
+    struct share_call late = {.type = SHARE_INITIALIZE, .state_epoch = 2, .start_offset = -1, .only_missing = true};
+    EXPECT_INT(ask(late).error, 0);
+    EXPECT_INT(record_count, 2);
+    EXPECT_INT(look(-1).start_offset, 10);
+    EXPECT_INT(look(-1).batch_count, 1);
+    late.state_epoch = 0;
+    EXPECT_INT(ask(late).error, KAFKA_FENCED_STATE_EPOCH);
+    ask((struct share_call){.type = SHARE_DELETE});
+    EXPECT_INT(ask(late).error, 0);
+    EXPECT_INT(look(-1).start_offset, -1);
+}
+
 TEST(a_version_that_is_not_known_stops_the_load) {
     begin(500);
     initialize(1, 0);
