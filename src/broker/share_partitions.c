@@ -354,6 +354,17 @@ static void written(struct share_task *task) {
     share_unref(sp);
 }
 
+/* Others may have been stored while this one waited: where the window begins must not go back in what is stored, or what lies
+ * behind would be new again. The batches themselves say the same in any order (share/batches.h). Of a share partition that was
+ * removed nothing is written any more: the one in its place has read what was there. */
+static bool renew_write(struct share_task *task) {
+    struct write *write = container_of(task, struct write, task);
+    struct share_partition *sp = write->sp;
+    task->call.start_offset = sp->window.start;
+    task->call.complete_count = (int32_t)window_complete_count(&sp->window);
+    return !sp->removed;
+}
+
 void share_write(struct share_partition *sp, const struct share_change *change, void (*done)(void *arg, int16_t error), void *arg) {
     struct write *write = mem_new(struct write);
     write->sp = sp;
@@ -368,6 +379,7 @@ void share_write(struct share_partition *sp, const struct share_change *change, 
                                            .complete_count = (int32_t)window_complete_count(&sp->window),
                                            .batches = write->batches, .batch_count = change->count};
     write->task.done = written;
+    write->task.renew = renew_write;
     share_ref(sp);
     share_task_start(&write->task);
 }

@@ -15,7 +15,10 @@ static void again(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct share_task *task = container_of(timer, struct share_task, timer);
     list_remove(&task->waiting);
-    try(task);
+    if (task->renew && !task->renew(task))
+        task->done(task);
+    else
+        try(task);
 }
 
 static bool may_pass(const struct share_task *task, int16_t error) {

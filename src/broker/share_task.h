@@ -9,6 +9,8 @@ struct share_task { /* of the heap, or embedded; zeroed */
     struct broker_shard *shard;              /* where it is started, and done */
     struct share_call call;                  /* its slices stay until done() */
     void (*done)(struct share_task *task);   /* call.error is 0, or the last error; may run inside share_task_start() */
+    /* Before it is tried again: the call may be brought up to date; false: it is done, with the last error. NULL: nothing changes. */
+    bool (*renew)(struct share_task *task);
     void *arg;                               /* of whoever waits */
     /* private */
     struct coordinator_visit visit;
