@@ -69,6 +69,12 @@ static void count(struct share_numbers *numbers, const struct share_change *chan
     numbers->acknowledged[SHARE_TYPE_RENEW] += (uint64_t)change->renewed;
 }
 
+/* Of records before the window nobody asks any more, but a lock that ended may have brought them there, and that is stored by the
+ * way: until the device has it, a crash would give them out again. */
+static bool must_store_start(const struct share_ack_item *item, const struct share_partition *sp) {
+    return item->batch_count && item->batches[0].first < sp->window.start && sp->stored_start < sp->window.start;
+}
+
 static void visit(struct fanout_item *base, struct partition *partition) {
     (void)partition;
     struct share_ack_item *item = container_of(base, struct share_ack_item, base);
@@ -91,7 +97,7 @@ static void visit(struct fanout_item *base, struct partition *partition) {
         item->error = error == SHARE_ACK_INVALID_STATE ? KAFKA_INVALID_RECORD_STATE : KAFKA_INVALID_REQUEST;
     else
         count(share_numbers(shard), &change);
-    if (error || !change.count)
+    if (error || (!change.count && !must_store_start(item, sp)))
         fanout_item_done(base);
     else
         share_write(sp, &change, written, item);

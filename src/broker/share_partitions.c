@@ -215,6 +215,7 @@ static struct partition *partition_of(const struct share_partition *sp) {
 
 static void start_written(struct share_task *task) {
     struct load *load = container_of(task, struct load, task);
+    load->sp->stored_start = task->call.start_offset;
     end_load(load, share_task_leader_error(task->call.error));
 }
 
@@ -271,6 +272,7 @@ static void state_read(struct share_task *task) {
         find_start(load);
         return;
     }
+    sp->stored_start = call->start_offset;
     enum err err = window_load(&sp->window, call->start_offset, call->batches, call->batch_count);
     if (err)
         trace_error("broker", "the stored state of a share partition makes no sense", TRACE_SLICE("group", sp->group),
@@ -339,6 +341,8 @@ static void written(struct share_task *task) {
     struct write *write = container_of(task, struct write, task);
     struct share_partition *sp = write->sp;
     int16_t error = share_task_leader_error(task->call.error);
+    if (!error && task->call.start_offset > sp->stored_start)
+        sp->stored_start = task->call.start_offset;
     bool changed = window_complete(&sp->window, write->transition, !error, shard_now_ns(sp->shard->shard), share_settings(sp)->deliveries_max);
     if (error == KAFKA_NOT_LEADER_OR_FOLLOWER || error == KAFKA_GROUP_ID_NOT_FOUND || error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
         share_remove(sp, error);

@@ -37,6 +37,7 @@ struct share_partition {
     int16_t error;       /* removed: why, for those who wait */
     struct share_window window;
     int32_t state_epoch, leader_epoch;
+    int64_t stored_start; /* where the window is known to begin in what is stored; window.start may be further */
     int64_t record_bytes; /* an average, for how much to read */
     struct list waiters;
     struct timer lock_timer;
