@@ -18,16 +18,14 @@ void share_acks_init(struct share_acks *acks, struct request *request, struct sl
     acks->member = member;
     acks->renews = renews;
     acks->items = arena_array(&request->arena, struct share_ack_item, partitions + 1);
+    acks->places = numbering_create(&request->arena);
     acks->count = 0;
 }
 
 struct share_ack_item *share_acks_add(struct share_acks *acks, struct uuid topic_id, int32_t index, int batches) {
-    struct share_ack_item *item = NULL; /* of the same partition, the last word holds */
-    for (int i = 0; i < acks->count && acks->count <= 64 && !item; i++)
-        if (acks->items[i].index == index && uuid_eq(acks->items[i].topic_id, topic_id))
-            item = &acks->items[i];
-    if (!item)
-        item = &acks->items[acks->count++];
+    int at = numbering_get(acks->places, (struct numbering_key){.id = topic_id, .within = index});
+    struct share_ack_item *item = &acks->items[at]; /* of the same partition, the last word holds */
+    acks->count += at == acks->count;
     item->acks = acks;
     item->topic_id = topic_id;
     item->index = index;

@@ -3,6 +3,7 @@
 #ifndef BROKER_SHARE_ACKS_H
 #define BROKER_SHARE_ACKS_H
 
+#include "base/numbering.h"
 #include "broker/fanout.h"
 #include "broker/share_partitions.h"
 
@@ -22,6 +23,7 @@ struct share_acks {
     struct slice group, member;
     struct share_ack_item *items; /* each partition once */
     int count;
+    struct numbering *places; /* of the items */
     bool renews;         /* the request may renew locks */
     void (*done)(struct share_acks *acks);
     struct fanout fanout;

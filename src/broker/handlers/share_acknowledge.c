@@ -29,16 +29,16 @@ static void answer(struct share_acks *acks) {
     share_acknowledge_response_init(&response);
     response.acquisition_lock_timeout_ms = share_settings_of(a->request->shard, acks->group).lock_ms;
     response.responses = arena_array(arena, struct share_acknowledge_response_share_acknowledge_topic_response, acks->count + 1);
-    struct share_acknowledge_response_share_acknowledge_topic_response *topic = NULL;
+    struct numbering *topics = numbering_create(arena);
     bool failed = false;
     for (int i = 0; i < acks->count; i++) {
         const struct share_ack_item *item = &acks->items[i];
         if (item->left_out)
             continue;
-        if (!topic || !uuid_eq(topic->topic_id, item->topic_id)) {
-            topic = &response.responses[response.responses_count++];
-            topic->topic_id = item->topic_id;
-        }
+        int number = numbering_get(topics, (struct numbering_key){.id = item->topic_id});
+        struct share_acknowledge_response_share_acknowledge_topic_response *topic = &response.responses[number];
+        topic->topic_id = item->topic_id;
+        response.responses_count += number == response.responses_count;
         topic->partitions = arena_grow(arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
         struct share_acknowledge_response_partition_data *out = &topic->partitions[topic->partitions_count++];
         share_acknowledge_response_partition_data_init(out);

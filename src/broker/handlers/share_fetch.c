@@ -569,16 +569,26 @@ static void begin_fetch(struct fetch *fetch) {
 
 /* ---- answer ------------------------------------------------------------------------------------------------------------------------------ */
 
-static struct share_fetch_response_partition_data *add(struct fetch *fetch, struct share_fetch_response *response, struct uuid topic_id, int32_t index) {
-    struct share_fetch_response_share_fetchable_topic_response *topic = NULL;
-    for (int t = response->responses_count - 1; t >= 0 && !topic; t--)
-        if (uuid_eq(response->responses[t].topic_id, topic_id))
-            topic = &response->responses[t];
-    if (!topic) {
-        topic = &response->responses[response->responses_count++];
+struct answer {
+    struct fetch *fetch;
+    struct share_fetch_response response;
+    struct numbering *topics, *places;
+    int *at; /* of each place: where it stands in its topic */
+    int count;
+};
+
+static struct share_fetch_response_partition_data *get_out(struct answer *a, struct uuid topic_id, int32_t index) {
+    int number = numbering_get(a->topics, (struct numbering_key){.id = topic_id});
+    struct share_fetch_response_share_fetchable_topic_response *topic = &a->response.responses[number];
+    if (number == a->response.responses_count) {
+        a->response.responses_count++;
         topic->topic_id = topic_id;
     }
-    topic->partitions = arena_grow(&fetch->request->arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
+    int place = numbering_get(a->places, (struct numbering_key){.id = topic_id, .within = index});
+    if (place < a->count)
+        return &topic->partitions[a->at[place]];
+    a->at[a->count++] = topic->partitions_count;
+    topic->partitions = arena_grow(&a->fetch->request->arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
     struct share_fetch_response_partition_data *out = &topic->partitions[topic->partitions_count++];
     share_fetch_response_partition_data_init(out);
     out->partition_index = index;
@@ -586,16 +596,9 @@ static struct share_fetch_response_partition_data *add(struct fetch *fetch, stru
     return out;
 }
 
-static struct share_fetch_response_partition_data *find_out(struct share_fetch_response *response, struct uuid topic_id, int32_t index) {
-    for (int t = 0; t < response->responses_count; t++)
-        for (int p = 0; uuid_eq(response->responses[t].topic_id, topic_id) && p < response->responses[t].partitions_count; p++)
-            if (response->responses[t].partitions[p].partition_index == index)
-                return &response->responses[t].partitions[p];
-    return NULL;
-}
-
-static void add_item(struct fetch *fetch, struct share_fetch_response *response, struct item *item) {
-    struct share_fetch_response_partition_data *out = add(fetch, response, item->want->topic_id, item->want->index);
+static void add_item(struct answer *a, struct item *item) {
+    struct fetch *fetch = a->fetch;
+    struct share_fetch_response_partition_data *out = get_out(a, item->want->topic_id, item->want->index);
     out->error_code = item->error;
     share_set_leader(fetch->request, item->want->topic_id, item->want->index, item->error, &out->current_leader.leader_id, &out->current_leader.leader_epoch);
     if (!item->records.size)
@@ -609,22 +612,22 @@ static void add_item(struct fetch *fetch, struct share_fetch_response *response,
 
 static void answer(struct fetch *fetch) {
     struct request *request = fetch->request;
-    struct share_fetch_response response;
-    share_fetch_response_init(&response);
-    response.acquisition_lock_timeout_ms = share_settings_of(request->shard, fetch->message.group_id).lock_ms;
-    response.responses = arena_array(&request->arena, struct share_fetch_response_share_fetchable_topic_response, fetch->count + fetch->acks.count + 1);
+    struct arena *arena = &request->arena;
+    int places = fetch->count + fetch->acks.count + 1;
+    struct answer a = {.fetch = fetch, .topics = numbering_create(arena), .places = numbering_create(arena), .at = arena_array(arena, int, places)};
+    share_fetch_response_init(&a.response);
+    a.response.acquisition_lock_timeout_ms = share_settings_of(request->shard, fetch->message.group_id).lock_ms;
+    a.response.responses = arena_array(arena, struct share_fetch_response_share_fetchable_topic_response, places);
     bool failed = false;
     for (int i = 0; i < fetch->count; i++) {
         struct item *item = &fetch->items[i];
         failed |= item->error != 0;
         if (item->error || item->records.size || (item->want->is_new && item->taken))
-            add_item(fetch, &response, item);
+            add_item(&a, item);
     }
     for (int i = 0; i < fetch->acks.count; i++) {
         const struct share_ack_item *item = &fetch->acks.items[i];
-        struct share_fetch_response_partition_data *out = find_out(&response, item->topic_id, item->index);
-        if (!out)
-            out = add(fetch, &response, item->topic_id, item->index);
+        struct share_fetch_response_partition_data *out = get_out(&a, item->topic_id, item->index);
         out->acknowledge_error_code = item->error;
         out->acknowledge_error_message = slice_str(item->message);
         failed |= item->error != 0;
@@ -635,7 +638,7 @@ static void answer(struct fetch *fetch) {
         share_forget_idle(request->shard->broker, fetch->message.group_id);
     if (failed)
         share_numbers(request->shard)->failed_fetches++;
-    request_answer(request, share_fetch, &response);
+    request_answer(request, share_fetch, &a.response);
 }
 
 static void both_done(struct fetch *fetch) {

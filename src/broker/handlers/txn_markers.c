@@ -1,4 +1,5 @@
 /* WriteTxnMarkers: from coordinators of other nodes, and from administrators who end a hanging transaction (KIP-98, 664). */
+#include "base/numbering.h"
 #include "broker/fanout.h"
 #include "broker/handlers/handlers.h"
 #include "broker/txn_markers.h"
@@ -39,45 +40,61 @@ static void visit(struct fanout_item *base, struct partition *partition) {
 
 /* ---- the answer: a producer once, with its partitions, of which the last result counts ----------------------------------- */
 
-static out_marker *get_marker(struct write_txn_markers_response *response, int64_t producer_id) {
-    for (int i = 0; i < response->markers_count; i++)
-        if (response->markers[i].producer_id == producer_id)
-            return &response->markers[i];
-    out_marker *marker = &response->markers[response->markers_count++];
-    marker->producer_id = producer_id;
+struct answer {
+    struct arena *arena;
+    struct write_txn_markers_response response;
+    struct numbering *producers, *topics, *partitions;
+    int *topic_at, *partition_at; /* by number: where it stands in its marker, in its topic */
+    int topic_count, partition_count;
+};
+
+static out_marker *get_marker(struct answer *a, int64_t producer_id, int *ret_number) {
+    *ret_number = numbering_get(a->producers, (struct numbering_key){.within = producer_id});
+    out_marker *marker = &a->response.markers[*ret_number];
+    if (*ret_number == a->response.markers_count) {
+        a->response.markers_count++;
+        marker->producer_id = producer_id;
+    }
     return marker;
 }
 
-static out_topic *get_topic(out_marker *marker, struct slice name, struct arena *arena) {
-    for (int i = 0; i < marker->topics_count; i++)
-        if (slice_eq(marker->topics[i].name, name))
-            return &marker->topics[i];
-    marker->topics = arena_grow(arena, marker->topics, (size_t)marker->topics_count, sizeof *marker->topics);
-    out_topic *topic = &marker->topics[marker->topics_count++];
-    topic->name = name;
-    return topic;
+static out_topic *get_topic(struct answer *a, out_marker *marker, int marker_number, struct slice name, int *ret_number) {
+    *ret_number = numbering_get(a->topics, (struct numbering_key){.within = marker_number, .name = name});
+    if (*ret_number == a->topic_count) {
+        a->topic_at[a->topic_count++] = marker->topics_count;
+        marker->topics = arena_grow(a->arena, marker->topics, (size_t)marker->topics_count, sizeof *marker->topics);
+        marker->topics[marker->topics_count++].name = name;
+    }
+    return &marker->topics[a->topic_at[*ret_number]];
 }
 
-static void add_result(struct write_txn_markers_response *response, const struct item *item, struct arena *arena) {
-    out_topic *topic = get_topic(get_marker(response, item->producer_id), item->topic, arena);
-    int at = 0;
-    while (at < topic->partitions_count && topic->partitions[at].partition_index != item->partition)
-        at++;
-    if (at == topic->partitions_count) {
-        topic->partitions = arena_grow(arena, topic->partitions, (size_t)at, sizeof *topic->partitions);
+static void add_result(struct answer *a, const struct item *item) {
+    int marker_number, topic_number;
+    out_marker *marker = get_marker(a, item->producer_id, &marker_number);
+    out_topic *topic = get_topic(a, marker, marker_number, item->topic, &topic_number);
+    int number = numbering_get(a->partitions, (struct numbering_key){.within = (int64_t)topic_number << 32 | (uint32_t)item->partition});
+    if (number == a->partition_count) {
+        a->partition_at[a->partition_count++] = topic->partitions_count;
+        topic->partitions = arena_grow(a->arena, topic->partitions, (size_t)topic->partitions_count, sizeof *topic->partitions);
         topic->partitions_count++;
     }
-    topic->partitions[at] = (out_partition){item->partition, item->error};
+    topic->partitions[a->partition_at[number]] = (out_partition){item->partition, item->error};
 }
 
 static void done(struct fanout *fanout) {
     struct write_markers *write = container_of(fanout, struct write_markers, fanout);
-    struct write_txn_markers_response response;
-    write_txn_markers_response_init(&response);
-    response.markers = arena_array(&fanout->request->arena, out_marker, write->count + 1);
+    struct arena *arena = &fanout->request->arena;
+    struct answer a = {.arena = arena,
+                       .producers = numbering_create(arena),
+                       .topics = numbering_create(arena),
+                       .partitions = numbering_create(arena),
+                       .topic_at = arena_array(arena, int, write->count + 1),
+                       .partition_at = arena_array(arena, int, write->count + 1)};
+    write_txn_markers_response_init(&a.response);
+    a.response.markers = arena_array(arena, out_marker, write->count + 1);
     for (int i = 0; i < write->count; i++)
-        add_result(&response, &write->items[i], &fanout->request->arena);
-    request_answer(fanout->request, write_txn_markers, &response);
+        add_result(&a, &write->items[i]);
+    request_answer(fanout->request, write_txn_markers, &a.response);
 }
 
 /* ---- the request ---------------------------------------------------------------------------------------------------------- */

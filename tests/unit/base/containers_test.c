@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/numbering.h"
 
 static uint64_t next_random(uint64_t *state) {
     *state += 0x9e3779b97f4a7c15ull;
@@ -177,6 +178,24 @@ TEST(buf_grows_and_keeps_its_text) {
     EXPECT(strncmp(buf_text(&buf), "0,1,2,", 6) == 0);
     EXPECT_INT(strlen(buf_text(&buf)), 2000);
     buf_deinit(&buf);
+}
+
+TEST(numbers_are_given_in_order_of_first_coming) {
+    struct arena arena = {0};
+    struct numbering *numbering = numbering_create(&arena);
+    struct uuid id = {7, 8};
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.name = SLICE_LIT("a")}), 0);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.name = SLICE_LIT("b")}), 1);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.name = SLICE_LIT("a")}), 0);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.name = SLICE_LIT("a"), .within = 1}), 2);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.id = id, .within = -1}), 3);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.id = id}), 4);
+    EXPECT_INT(numbering_get(numbering, (struct numbering_key){.id = id, .within = -1}), 3);
+    for (int i = 0; i < 20000; i++)
+        EXPECT_INT(numbering_get(numbering, (struct numbering_key){.within = 1000 + i}), 5 + i);
+    for (int i = 0; i < 20000; i++)
+        EXPECT_INT(numbering_get(numbering, (struct numbering_key){.within = 1000 + i}), 5 + i);
+    arena_deinit(&arena);
 }
 
 TEST_MAIN
