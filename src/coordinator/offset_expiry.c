@@ -117,19 +117,12 @@ static void forget_partition(struct coordinator_op *op, const struct offset_topi
 
 static void forget_topic(struct coordinator_op *op, const struct offsets *offsets, const struct removed_topic *removed) {
     const struct offset_name *name = offsets_find_name(offsets, removed->name);
-    bool pending = false;
     for (struct list *node = name ? name->topics.next : NULL; name && node != &name->topics; node = node->next) {
         const struct offset_topic *topic = list_entry(node, struct offset_topic, in_name);
-        pending |= topic->pending > 0;
         for (int i = 0; i < topic->count; i++)
             forget_partition(op, topic, &topic->committed[i], removed->id);
-    }
-    if (!pending)
-        return;
-    map_each(node, &offsets->pending) {
-        const struct pending_offset *entry = container_of(node, struct pending_offset, node);
-        if (entry->topic->name == name)
-            forget_partition(op, entry->topic, &entry->value, removed->id);
+        for (const struct pending_offset *pending = topic->first_pending; pending; pending = pending->next)
+            forget_partition(op, topic, &pending->value, removed->id);
     }
 }
 

@@ -123,19 +123,15 @@ static int compare_int32(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int offset_topic_partitions(const struct offsets *offsets, const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions) {
+int offset_topic_partitions(const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions) {
     int32_t *all = arena_array(arena, int32_t, topic->count + topic->pending);
     int count = 0, kept = 0;
     for (int32_t i = 0; i < topic->count; i++)
         all[count++] = topic->committed[i].partition;
-    if (topic->pending) {
-        map_each(node, &offsets->pending) {
-            const struct pending_offset *pending = container_of(node, struct pending_offset, node);
-            if (pending->topic == topic)
-                all[count++] = pending->value.partition;
-        }
+    for (const struct pending_offset *pending = topic->first_pending; pending; pending = pending->next)
+        all[count++] = pending->value.partition;
+    if (topic->pending)
         qsort(all, (size_t)count, sizeof *all, compare_int32);
-    }
     for (int i = 0; i < count; i++)
         if (!kept || all[i] != all[kept - 1])
             all[kept++] = all[i];
@@ -258,6 +254,10 @@ static void put_pending(struct offsets *offsets, struct offset_transaction *tran
     pending->topic = topic;
     pending->value = *value;
     topic->pending++;
+    pending->next = topic->first_pending;
+    if (pending->next)
+        pending->next->previous = pending;
+    topic->first_pending = pending;
     list_push_back(&transaction->pending, &pending->in_transaction);
     map_insert(&offsets->pending, &pending->node, hash_pending(topic, value->partition));
 }
@@ -267,6 +267,9 @@ static void remove_pending(struct offsets *offsets, struct pending_offset *pendi
     map_remove(&offsets->pending, &pending->node);
     list_remove(&pending->in_transaction);
     pending->topic->pending--;
+    *(pending->previous ? &pending->previous->next : &pending->topic->first_pending) = pending->next;
+    if (pending->next)
+        pending->next->previous = pending->previous;
     mem_free(pending);
 }
 
@@ -312,7 +315,7 @@ void offsets_add_tombstones(struct offsets *offsets, struct slice group_id, stru
     list_each(node, &group->topics) {
         const struct offset_topic *topic = list_entry(node, struct offset_topic, in_group);
         int32_t *partitions;
-        int count = offset_topic_partitions(offsets, topic, op->arena, &partitions);
+        int count = offset_topic_partitions(topic, op->arena, &partitions);
         for (int i = 0; i < count; i++)
             offset_add_tombstone(op, group_id, topic->name->name, partitions[i]);
         offsets->deleted += (uint64_t)count;

@@ -37,8 +37,9 @@ struct offset_topic {
     struct list in_group, in_name;
     struct offset_group *group;
     struct offset_name *name;
-    int32_t count, capacity, pending; /* pending: entries of transactions */
+    int32_t count, capacity, pending; /* pending: how many */
     struct committed_offset *committed;
+    struct pending_offset *first_pending; /* the latest */
 };
 /* A commit of a transaction that is open. */
 struct pending_offset {
@@ -46,6 +47,7 @@ struct pending_offset {
     struct list in_transaction;
     struct offset_transaction *transaction;
     struct offset_topic *topic;
+    struct pending_offset *next, *previous; /* of the topic */
     struct committed_offset value;
 };
 struct offset_transaction {
@@ -73,7 +75,7 @@ struct committed_offset *offset_topic_find(const struct offset_topic *topic, int
 /* Some transaction that is open has committed an offset of the partition. */
 bool offset_topic_is_pending(const struct offsets *offsets, const struct offset_topic *topic, int32_t partition);
 /* All partitions of the topic with a committed or pending offset, each once, ascending; the count. In the arena. */
-int offset_topic_partitions(const struct offsets *offsets, const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions);
+int offset_topic_partitions(const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions);
 
 /* Adds the record of a commit, or of the end of an offset. */
 void offset_add_commit(struct coordinator_op *op, struct slice group, struct slice topic, int32_t partition,

@@ -88,50 +88,92 @@ void share_names_free(struct share_names *names) {
     *names = (struct share_names){0};
 }
 
-struct share_topic *share_find_topic(const struct list *topics, struct uuid id) {
-    list_each(node, topics) {
-        struct share_topic *topic = list_entry(node, struct share_topic, node);
-        if (uuid_eq(topic->id, id))
-            return topic;
+static bool topic_is(const struct map_node *node, const void *key) {
+    return uuid_eq(container_of(node, struct share_topic, by_id)->id, *(const struct uuid *)key);
+}
+
+void share_topics_init(struct share_topics *topics) {
+    *topics = (struct share_topics){0};
+    list_init(&topics->list);
+}
+
+struct share_topic *share_find_topic(const struct share_topics *topics, struct uuid id) {
+    struct map_node *node = map_find(&topics->by_id, uuid_hash(id), topic_is, &id);
+    return node ? container_of(node, struct share_topic, by_id) : NULL;
+}
+
+static void free_topic(struct share_topics *topics, struct share_topic *topic) {
+    map_remove(&topics->by_id, &topic->by_id);
+    list_remove(&topic->node);
+    mem_free((void *)topic->name.ptr);
+    mem_free(topic->partitions);
+    mem_free(topic);
+}
+
+void share_free_topics(struct share_topics *topics) {
+    while (!list_is_empty(&topics->list))
+        free_topic(topics, list_entry(topics->list.next, struct share_topic, node));
+    map_deinit(&topics->by_id);
+}
+
+void share_remove_topic(struct share_topics *topics, struct uuid id) {
+    struct share_topic *topic = share_find_topic(topics, id);
+    if (topic)
+        free_topic(topics, topic);
+}
+
+/* Where the partition is, or would be. */
+static int find_partition(const struct share_topic *topic, int32_t partition) {
+    int low = 0, high = topic->count;
+    if (high && topic->partitions[high - 1] < partition)
+        return high;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (topic->partitions[middle] < partition)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low;
 }
 
-void share_free_topics(struct list *topics) {
-    for (struct list *node; (node = list_pop_front(topics));) {
-        struct share_topic *topic = list_entry(node, struct share_topic, node);
-        mem_free((void *)topic->name.ptr);
-        mem_free(topic->partitions);
-        mem_free(topic);
-    }
+bool share_topic_has(const struct share_topic *topic, int32_t partition) {
+    int at = topic ? find_partition(topic, partition) : 0;
+    return topic && at < topic->count && topic->partitions[at] == partition;
 }
 
-static int int_cmp(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The partitions go to those that are there. */
-struct share_topic *share_add_topic(struct list *topics, struct uuid id, struct slice name, const int32_t *partitions, int count) {
+struct share_topic *share_add_topic(struct share_topics *topics, struct uuid id, struct slice name, const int32_t *partitions, int count) {
     struct share_topic *topic = share_find_topic(topics, id);
     if (!topic) {
         topic = mem_new(struct share_topic);
         topic->id = id;
         topic->name = own(name.ptr ? name : SLICE_EMPTY);
-        list_push_back(topics, &topic->node);
+        list_push_back(&topics->list, &topic->node);
+        map_insert(&topics->by_id, &topic->by_id, uuid_hash(id));
     }
     if (!count)
         return topic;
     topic->partitions = mem_realloc(topic->partitions, sizeof *topic->partitions * (size_t)(topic->count + count));
-    memcpy(topic->partitions + topic->count, partitions, sizeof *partitions * (size_t)count);
-    topic->count += count;
-    qsort(topic->partitions, (size_t)topic->count, sizeof *topic->partitions, int_cmp);
-    int kept = 1;
-    for (int i = 1; i < topic->count; i++)
-        if (topic->partitions[i] != topic->partitions[kept - 1])
-            topic->partitions[kept++] = topic->partitions[i];
-    topic->count = kept;
+    for (int i = 0; i < count; i++) {
+        int at = find_partition(topic, partitions[i]);
+        if (at < topic->count && topic->partitions[at] == partitions[i])
+            continue;
+        memmove(topic->partitions + at + 1, topic->partitions + at, sizeof *partitions * (size_t)(topic->count - at));
+        topic->partitions[at] = partitions[i];
+        topic->count++;
+    }
     return topic;
+}
+
+void share_remove_partition(struct share_topics *topics, const struct share_place *place) {
+    struct share_topic *topic = share_find_topic(topics, place->topic_id);
+    if (!share_topic_has(topic, place->partition))
+        return;
+    int at = find_partition(topic, place->partition);
+    topic->count--;
+    memmove(topic->partitions + at, topic->partitions + at + 1, sizeof *topic->partitions * (size_t)(topic->count - at));
+    if (!topic->count)
+        free_topic(topics, topic);
 }
 
 /* ---- groups and members ------------------------------------------------------------------------------------------------ */
@@ -148,9 +190,9 @@ struct share_group *share_create(struct groups *groups, struct slice id) {
     group->epoch = group->assignment_epoch = 1;
     group->stale = true;
     list_init(&group->all);
-    list_init(&group->initializing);
-    list_init(&group->initialized);
-    list_init(&group->deleting);
+    share_topics_init(&group->initializing);
+    share_topics_init(&group->initialized);
+    share_topics_init(&group->deleting);
     groups_insert(groups, &group->base, id);
     return group;
 }

@@ -57,9 +57,28 @@ static int64_t hash_of(const struct share_group *group, const struct share_names
     return metadata_hash_group(group->base.groups->coordinator->host->image, names->names, names->count);
 }
 
+/* Of this topic the set, in which places may stand more than once, has all partitions and no others. */
+static bool is_what_has(const struct share_set *given, const struct share_topic *topic) {
+    int low = 0, high = given->count, there = 0;
+    while (low < high) { /* to the first of the topic */
+        int middle = (low + high) / 2;
+        if (share_place_cmp(&given->places[middle], &(struct share_place){topic->id, INT32_MIN, -1}) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (int i = low; i < given->count && uuid_eq(given->places[i].topic_id, topic->id); i++) {
+        if (i > low && given->places[i].partition == given->places[i - 1].partition)
+            continue;
+        if (there == topic->count || topic->partitions[there++] != given->places[i].partition)
+            return false;
+    }
+    return there == topic->count;
+}
+
 /* Some partitions have a state by now, and nobody was given them, or the other way round. */
 static bool assignment_is_pending(const struct share_group *group, struct arena *arena) {
-    if (!share_member_count(group) || list_is_empty(&group->initialized))
+    if (!share_member_count(group) || !group->initialized.by_id.count)
         return false;
     struct share_names names = subscribed(group, NULL, NULL, arena);
     int count = 0;
@@ -72,19 +91,12 @@ static bool assignment_is_pending(const struct share_group *group, struct arena 
             given.places[given.count++] = target->places[i];
     }
     qsort(given.places, (size_t)given.count, sizeof *given.places, share_place_cmp);
-    list_each(node, &group->initialized) {
+    list_each(node, &group->initialized.list) {
         const struct share_topic *topic = list_entry(node, struct share_topic, node);
         if (topic->gone || !share_names_have(&names, topic->name))
             continue;
-        int there = 0;
-        for (int i = 0; i < given.count; i++)
-            if (uuid_eq(given.places[i].topic_id, topic->id) && (!i || share_place_cmp(&given.places[i], &given.places[i - 1])))
-                there++;
-        if (there != topic->count)
+        if (!is_what_has(&given, topic))
             return true;
-        for (int i = 0; i < topic->count; i++)
-            if (!share_set_has(&given, &(struct share_place){topic->id, topic->partitions[i], -1}))
-                return true;
     }
     return false;
 }
@@ -107,14 +119,14 @@ static void compute_targets(struct beat *beat) {
             who[count] = member;
             members[count++] = (struct share_assignee){.topics = &member->topics, .before = &member->target};
         }
-        list_each(node, &group->initialized)
+        list_each(node, &group->initialized.list)
             places += list_entry(node, struct share_topic, node)->count;
     }
     who[count] = &beat->next;
     members[count++] = (struct share_assignee){.topics = &beat->next.topics, .before = &beat->next.target};
     struct share_set all = {.places = arena_array(arena, struct share_place, places + 1)};
     if (group)
-        list_each(node, &group->initialized) {
+        list_each(node, &group->initialized.list) {
             const struct share_topic *topic = list_entry(node, struct share_topic, node);
             for (int i = 0; i < topic->count && !topic->gone && share_names_have(&names, topic->name); i++)
                 all.places[all.count++] = (struct share_place){topic->id, topic->partitions[i], -1};

@@ -5,7 +5,7 @@
 
 /* The lists as they will be; of the heap, dropped with the arena of the operation. */
 struct lists {
-    struct list initializing, initialized, deleting;
+    struct share_topics initializing, initialized, deleting;
 };
 
 static void drop_lists(void *arg) {
@@ -15,11 +15,11 @@ static void drop_lists(void *arg) {
     share_free_topics(&lists->deleting);
 }
 
-static void copy_topics(struct list *to, const struct list *from) {
-    list_init(to);
+static void copy_topics(struct share_topics *to, const struct share_topics *from) {
+    share_topics_init(to);
     if (!from)
         return;
-    list_each(node, from) {
+    list_each(node, &from->list) {
         const struct share_topic *topic = list_entry(node, struct share_topic, node);
         share_add_topic(to, topic->id, topic->name, topic->partitions, topic->count)->gone = topic->gone;
     }
@@ -38,39 +38,14 @@ static void add_record(struct coordinator_op *op, struct slice group_id, const s
     share_add_states(op, group_id, &lists->initializing, &lists->initialized, &lists->deleting);
 }
 
-static void remove_topic(struct list *topics, struct uuid id) {
-    struct share_topic *topic = share_find_topic(topics, id);
-    if (!topic)
-        return;
-    struct list one;
-    list_init(&one);
-    list_remove(&topic->node);
-    list_push_back(&one, &topic->node);
-    share_free_topics(&one);
-}
-
-static void remove_partition(struct list *topics, const struct share_place *place) {
-    struct share_topic *topic = share_find_topic(topics, place->topic_id);
-    int kept = 0;
-    for (int i = 0; topic && i < topic->count; i++)
-        if (topic->partitions[i] != place->partition)
-            topic->partitions[kept++] = topic->partitions[i];
-    if (topic)
-        topic->count = kept;
-    if (topic && !kept)
-        remove_topic(topics, place->topic_id);
-}
-
-static bool has_partition(const struct share_topic *topic, int32_t partition) {
-    for (int i = 0; topic && i < topic->count; i++)
-        if (topic->partitions[i] == partition)
-            return true;
-    return false;
+static void add_place(struct arena *arena, struct share_init *init, struct share_place place) {
+    init->places = arena_grow(arena, init->places, (size_t)init->count, sizeof place);
+    init->places[init->count++] = place;
 }
 
 static void begin_place(struct lists *lists, const struct share_place *place, struct slice name) {
     share_add_topic(&lists->initializing, place->topic_id, name, &place->partition, 1);
-    remove_topic(&lists->deleting, place->topic_id);
+    share_remove_topic(&lists->deleting, place->topic_id);
 }
 
 /* ---- heartbeats ----------------------------------------------------------------------------------------------------------- */
@@ -81,7 +56,6 @@ void share_init_missing(struct groups *groups, struct coordinator_op *op, const 
     int64_t now = coordinator_now_ms(groups->coordinator);
     int64_t retry = coordinator_config_int(groups->coordinator, "group.share.initialize.retry.interval.ms");
     struct lists *lists = NULL;
-    int capacity = 0;
     for (int n = 0; n < names->count; n++) {
         const struct image_topic *topic = image_find_topic(image, names->names[n]);
         if (!topic)
@@ -93,19 +67,12 @@ void share_init_missing(struct groups *groups, struct coordinator_op *op, const 
         if (done && done->count >= topic->partition_count)
             continue;
         for (int32_t p = 0; p < topic->partition_count; p++) {
-            if (has_partition(done, p) || has_partition(coming, p))
+            if (share_topic_has(done, p) || share_topic_has(coming, p))
                 continue;
-            if (ret_init->count == capacity) {
-                capacity = capacity ? capacity * 2 : 16;
-                struct share_place *grown = arena_array(op->arena, struct share_place, capacity);
-                if (ret_init->count)
-                    memcpy(grown, ret_init->places, sizeof *grown * (size_t)ret_init->count);
-                ret_init->places = grown;
-            }
             if (!lists)
                 lists = copy_lists(group, op->arena);
             struct share_place place = {topic->id, p, -1};
-            ret_init->places[ret_init->count++] = place;
+            add_place(op->arena, ret_init, place);
             begin_place(lists, &place, topic->name);
         }
     }
@@ -127,11 +94,11 @@ void share_group_initialized(struct groups *groups, struct coordinator_op *op, s
     bool changed = false;
     for (int i = 0; i < count; i++) {
         const struct share_topic *topic = share_find_topic(&lists->initializing, places[i].topic_id);
-        if (!has_partition(topic, places[i].partition))
+        if (!share_topic_has(topic, places[i].partition))
             continue;
         if (ok)
             share_add_topic(&lists->initialized, topic->id, topic->name, &places[i].partition, 1);
-        remove_partition(&lists->initializing, &places[i]);
+        share_remove_partition(&lists->initializing, &places[i]);
         changed = true;
     }
     if (changed)
@@ -165,22 +132,15 @@ int16_t share_group_alter(struct groups *groups, struct coordinator_op *op, stru
 }
 
 static void add_places(struct arena *arena, struct share_init *init, const struct share_topic *topic) {
-    struct share_place *grown = arena_array(arena, struct share_place, init->count + topic->count + 1);
-    if (init->count)
-        memcpy(grown, init->places, sizeof *grown * (size_t)init->count);
     for (int i = 0; i < topic->count; i++)
-        grown[init->count++] = (struct share_place){topic->id, topic->partitions[i], -1};
-    init->places = grown;
+        add_place(arena, init, (struct share_place){topic->id, topic->partitions[i], -1});
 }
 
 /* Those that stand in deleting from an attempt that failed: all partitions the topic has. */
 static void add_deleting(struct arena *arena, const struct image *image, struct share_init *init, struct uuid id) {
     const struct image_topic *topic = image_find_topic_id(image, id);
-    int32_t *all = arena_array(arena, int32_t, topic ? topic->partition_count + 1 : 1);
-    struct share_topic every = {.id = id, .partitions = all};
-    for (; topic && every.count < topic->partition_count; every.count++)
-        all[every.count] = every.count;
-    add_places(arena, init, &every);
+    for (int32_t p = 0; topic && p < topic->partition_count; p++)
+        add_place(arena, init, (struct share_place){id, p, -1});
 }
 
 int16_t share_group_delete(struct groups *groups, struct coordinator_op *op, struct slice group_id, const struct uuid *topics, int count,
@@ -201,7 +161,7 @@ int16_t share_group_delete(struct groups *groups, struct coordinator_op *op, str
     if (topics) {
         memcpy(ids, topics, sizeof *ids * (size_t)count);
     } else { /* all of all lists */
-        const struct list *every[] = {&group->initialized, &group->initializing, &group->deleting};
+        const struct list *every[] = {&group->initialized.list, &group->initializing.list, &group->deleting.list};
         int all = 0;
         for (int l = 0; l < 3; l++)
             list_each(node, every[l])
@@ -227,9 +187,9 @@ int16_t share_group_delete(struct groups *groups, struct coordinator_op *op, str
             if (!topics && coming)
                 add_places(op->arena, ret_places, coming);
             share_add_topic(&lists->deleting, ids[i], name, NULL, 0);
-            remove_topic(&lists->initialized, ids[i]);
+            share_remove_topic(&lists->initialized, ids[i]);
             if (!topics)
-                remove_topic(&lists->initializing, ids[i]);
+                share_remove_topic(&lists->initializing, ids[i]);
         } else if (waits && share_find_topic(&group->deleting, ids[i])) {
             add_deleting(op->arena, image, ret_places, ids[i]);
         }
@@ -246,7 +206,7 @@ void share_group_deleted(struct groups *groups, struct coordinator_op *op, struc
         return;
     struct lists *lists = copy_lists(group, op->arena);
     for (int i = 0; i < count; i++)
-        remove_topic(&lists->deleting, topics[i]);
+        share_remove_topic(&lists->deleting, topics[i]);
     add_record(op, group_id, lists);
 }
 
@@ -257,7 +217,7 @@ int16_t share_group_places(struct groups *groups, struct arena *arena, struct sl
     if (other)
         return KAFKA_GROUP_ID_NOT_FOUND;
     if (group)
-        list_each(node, &group->initialized)
+        list_each(node, &group->initialized.list)
             add_places(arena, ret_places, list_entry(node, struct share_topic, node));
     return 0;
 }
@@ -266,7 +226,7 @@ bool share_group_has_states(const struct group *base) {
     if (base->methods != &group_share_methods)
         return false;
     const struct share_group *group = container_of(base, struct share_group, base);
-    return !list_is_empty(&group->initializing) || !list_is_empty(&group->initialized) || !list_is_empty(&group->deleting);
+    return group->initializing.by_id.count || group->initialized.by_id.count || group->deleting.by_id.count;
 }
 
 /* ---- topics that were deleted ------------------------------------------------------------------------------------------------- */
@@ -286,7 +246,7 @@ static void forget_gone(struct coordinator_op *op, void *state) {
 
 static void mark_gone(struct share_group *group, const struct uuid *id) {
     const struct image *image = group->base.groups->coordinator->host->image;
-    struct list *every[] = {&group->initialized, &group->initializing, &group->deleting};
+    struct list *every[] = {&group->initialized.list, &group->initializing.list, &group->deleting.list};
     bool had_gone = group->has_gone;
     for (int l = 0; l < 3; l++)
         list_each(node, every[l]) {

@@ -31,12 +31,17 @@ struct share_member {
 /* A topic with states, or on its way there. */
 struct share_topic {
     struct list node;
+    struct map_node by_id;
     struct uuid id;
     struct slice name;      /* owned */
     int32_t *partitions;    /* owned, in order */
     int count;
     int64_t since_ms;       /* initializing: when that began, as far as known here */
     bool gone;              /* the topic was deleted */
+};
+struct share_topics { /* in the order in which they came */
+    struct list list;
+    struct map by_id;
 };
 
 struct share_group {
@@ -45,7 +50,7 @@ struct share_group {
     int64_t metadata_hash, assignment_ms;
     struct map members;
     struct list all;
-    struct list initializing, initialized, deleting; /* struct share_topic */
+    struct share_topics initializing, initialized, deleting;
     bool has_states_record;
     bool stale;             /* topics may have changed since the hash was computed */
     bool has_gone;          /* some share_topic is gone */
@@ -85,9 +90,15 @@ bool share_names_eq(const struct share_names *a, const struct share_names *b);
 bool share_names_have(const struct share_names *names, struct slice name);
 struct share_names share_names_own(const struct share_names *names);
 void share_names_free(struct share_names *names);
-struct share_topic *share_find_topic(const struct list *topics, struct uuid id);
-void share_free_topics(struct list *topics);
-struct share_topic *share_add_topic(struct list *topics, struct uuid id, struct slice name, const int32_t *partitions, int count);
+void share_topics_init(struct share_topics *topics);
+struct share_topic *share_find_topic(const struct share_topics *topics, struct uuid id);
+/* The partitions go to those that are there. */
+struct share_topic *share_add_topic(struct share_topics *topics, struct uuid id, struct slice name, const int32_t *partitions, int count);
+bool share_topic_has(const struct share_topic *topic, int32_t partition); /* NULL has none */
+void share_remove_topic(struct share_topics *topics, struct uuid id);
+/* The topic goes with its last one. */
+void share_remove_partition(struct share_topics *topics, const struct share_place *place);
+void share_free_topics(struct share_topics *topics);
 
 /* ---- records -------------------------------------------------------------------------------------------------------------- */
 
@@ -97,9 +108,9 @@ void share_add_target_epoch(struct coordinator_op *op, struct slice group, int32
 void share_add_target(struct coordinator_op *op, struct slice group, struct slice member, const struct share_set *target);
 void share_add_current(struct coordinator_op *op, struct slice group, const struct share_member *member);
 void share_add_member_tombstones(struct coordinator_op *op, struct slice group, struct slice member);
-/* Three lists of struct share_topic; those that are gone are left out. */
-void share_add_states(struct coordinator_op *op, struct slice group, const struct list *initializing, const struct list *initialized,
-                      const struct list *deleting);
+/* Topics that are gone are left out. */
+void share_add_states(struct coordinator_op *op, struct slice group, const struct share_topics *initializing,
+                      const struct share_topics *initialized, const struct share_topics *deleting);
 void share_add_states_tombstone(struct coordinator_op *op, struct slice group);
 
 /* ---- assignor ------------------------------------------------------------------------------------------------------------- */

@@ -94,15 +94,12 @@ void share_add_member_tombstones(struct coordinator_op *op, struct slice group, 
     coordinator_add(op, MEMBER_KEY(op, 10, share_group_member_metadata_key, group, member), SLICE_NULL);
 }
 
-static struct share_group_state_partition_metadata_value_topic_partitions_info *infos(struct arena *arena, const struct list *topics,
+static struct share_group_state_partition_metadata_value_topic_partitions_info *infos(struct arena *arena, const struct share_topics *topics,
                                                                                       int32_t *ret_count) {
-    int count = 0;
-    list_each(node, topics)
-        count++;
     struct share_group_state_partition_metadata_value_topic_partitions_info *out =
-        arena_array(arena, struct share_group_state_partition_metadata_value_topic_partitions_info, count + 1);
+        arena_array(arena, struct share_group_state_partition_metadata_value_topic_partitions_info, topics->by_id.count + 1);
     *ret_count = 0;
-    list_each(node, topics) {
+    list_each(node, &topics->list) {
         const struct share_topic *topic = list_entry(node, struct share_topic, node);
         if (topic->gone || !topic->count)
             continue;
@@ -112,17 +109,14 @@ static struct share_group_state_partition_metadata_value_topic_partitions_info *
     return out;
 }
 
-void share_add_states(struct coordinator_op *op, struct slice group, const struct list *initializing, const struct list *initialized,
-                      const struct list *deleting) {
+void share_add_states(struct coordinator_op *op, struct slice group, const struct share_topics *initializing,
+                      const struct share_topics *initialized, const struct share_topics *deleting) {
     struct share_group_state_partition_metadata_value value;
     share_group_state_partition_metadata_value_init(&value);
     value.initializing_topics = infos(op->arena, initializing, &value.initializing_topics_count);
     value.initialized_topics = infos(op->arena, initialized, &value.initialized_topics_count);
-    int count = 0;
-    list_each(node, deleting)
-        count++;
-    value.deleting_topics = arena_array(op->arena, struct share_group_state_partition_metadata_value_topic_info, count + 1);
-    list_each(node, deleting) {
+    value.deleting_topics = arena_array(op->arena, struct share_group_state_partition_metadata_value_topic_info, deleting->by_id.count + 1);
+    list_each(node, &deleting->list) {
         const struct share_topic *topic = list_entry(node, struct share_topic, node);
         if (!topic->gone)
             value.deleting_topics[value.deleting_topics_count++] =

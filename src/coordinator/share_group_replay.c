@@ -161,10 +161,11 @@ static enum err replay_current(struct change *change) {
 
 /* Each list anew; since when a topic is initializing is known from before. */
 static void replay_topics(struct share_group *group, const struct share_group_state_partition_metadata_value *value) {
-    struct list before;
+    struct share_topics before = {.by_id = group->initializing.by_id};
     int64_t now = coordinator_now_ms(group->base.groups->coordinator);
-    list_init(&before);
-    list_splice(&before, &group->initializing);
+    list_init(&before.list);
+    list_splice(&before.list, &group->initializing.list);
+    share_topics_init(&group->initializing);
     for (int i = 0; i < value->initializing_topics_count; i++) {
         const struct share_group_state_partition_metadata_value_topic_partitions_info *info = &value->initializing_topics[i];
         const struct share_topic *old = share_find_topic(&before, info->topic_id);

@@ -54,6 +54,8 @@ struct txn_topic { /* partitions of a transaction, ascending */
 struct txn_topics {
     struct txn_topic *all;
     int32_t count, capacity;
+    int32_t *index; /* open addressing by the name's hash: 1 + where in `all`; 0: free. NULL while they are few */
+    uint32_t index_size;
 };
 bool txn_topics_contain(const struct txn_topics *topics, struct slice name, int32_t partition);
 void txn_topics_add(struct txn_topics *topics, struct slice name, int32_t partition); /* copies the name; nothing when it is there */

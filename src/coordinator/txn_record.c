@@ -16,11 +16,42 @@
 
 /* ---- partitions --------------------------------------------------------------------------------------------------------- */
 
+enum { INDEX_FROM = 16 }; /* topics; fewer are looked through */
+
 static struct txn_topic *find_topic(const struct txn_topics *topics, struct slice name) {
+    if (topics->index) {
+        uint32_t at = (uint32_t)hash_slice(name) & (topics->index_size - 1);
+        for (; topics->index[at]; at = (at + 1) & (topics->index_size - 1))
+            if (slice_eq(topics->all[topics->index[at] - 1].name, name))
+                return &topics->all[topics->index[at] - 1];
+        return NULL;
+    }
     for (int32_t i = 0; i < topics->count; i++)
         if (slice_eq(topics->all[i].name, name))
             return &topics->all[i];
     return NULL;
+}
+
+static void put_in_index(struct txn_topics *topics, int32_t i) {
+    uint32_t at = (uint32_t)hash_slice(topics->all[i].name) & (topics->index_size - 1);
+    while (topics->index[at])
+        at = (at + 1) & (topics->index_size - 1);
+    topics->index[at] = i + 1;
+}
+
+/* At most half of it is in use. */
+static void index_last(struct txn_topics *topics) {
+    if (topics->count < INDEX_FROM)
+        return;
+    if ((uint32_t)topics->count * 2 <= topics->index_size) {
+        put_in_index(topics, topics->count - 1);
+        return;
+    }
+    mem_free(topics->index);
+    topics->index_size = topics->index_size ? topics->index_size * 2 : 4 * INDEX_FROM;
+    topics->index = mem_zalloc(sizeof *topics->index * topics->index_size);
+    for (int32_t i = 0; i < topics->count; i++)
+        put_in_index(topics, i);
 }
 
 /* Where the partition is, or would be. */
@@ -51,6 +82,7 @@ static struct txn_topic *add_topic(struct txn_topics *topics, struct slice name)
     }
     struct txn_topic *topic = &topics->all[topics->count++];
     *topic = (struct txn_topic){.name = slice_of(mem_strndup((const char *)name.ptr, name.size), name.size)};
+    index_last(topics);
     return topic;
 }
 
@@ -76,6 +108,7 @@ void txn_topics_clear(struct txn_topics *topics) {
         mem_free(topics->all[i].partitions);
     }
     mem_free(topics->all);
+    mem_free(topics->index);
     *topics = (struct txn_topics){0};
 }
 
@@ -127,7 +160,7 @@ struct txn_topics txn_topics_ordered(const struct txn_topics *topics, struct are
     }
     qsort(places, (size_t)total, sizeof *places, compare_places);
     qsort(order, (size_t)topics->count, sizeof *order, compare_places);
-    struct txn_topics sorted = {arena_array(arena, struct txn_topic, topics->count + 1), topics->count, topics->count};
+    struct txn_topics sorted = {.all = arena_array(arena, struct txn_topic, topics->count + 1), .count = topics->count, .capacity = topics->count};
     struct txn_topic **to = arena_array(arena, struct txn_topic *, topics->count + 1); /* by the topic's index in `topics` */
     for (int32_t i = 0; i < topics->count; i++) {
         const struct txn_topic *from = &topics->all[order[i].topic];

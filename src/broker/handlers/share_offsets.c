@@ -1,4 +1,5 @@
 /* DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets: where share groups are, for administrators. */
+#include "base/numbering.h"
 #include "broker/coordinators.h"
 #include "broker/fanout.h"
 #include "broker/handlers/handlers.h"
@@ -324,12 +325,17 @@ static void deleted_told(struct coordinator_visit *visit, int16_t error) {
 
 static void states_dropped(void *arg, const int16_t *errors) {
     struct deletion *deletion = arg;
+    struct arena *arena = &deletion->request->arena;
+    struct numbering *topics = numbering_create(arena);
+    int16_t *first = arena_array(arena, int16_t, deletion->places.count + deletion->count + 1); /* of each topic's errors */
+    for (int i = 0; i < deletion->places.count; i++) {
+        int topic = numbering_get(topics, (struct numbering_key){.id = deletion->places.places[i].topic_id});
+        first[topic] = first[topic] ? first[topic] : errors[i];
+    }
     int kept = 0;
     for (int t = 0; t < deletion->count; t++) {
         deleted_topic *out = deletion->outs[t];
-        for (int i = 0; i < deletion->places.count && !out->error_code; i++)
-            if (uuid_eq(deletion->places.places[i].topic_id, deletion->topics[t]))
-                out->error_code = errors[i];
+        out->error_code = first[numbering_get(topics, (struct numbering_key){.id = deletion->topics[t]})];
         if (out->error_code)
             out->error_message = slice_str(share_error_text(out->error_code));
         else

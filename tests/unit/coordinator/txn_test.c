@@ -187,4 +187,26 @@ TEST(partitions_are_ordered_as_in_a_hash_set) {
     arena_deinit(&arena);
 }
 
+TEST(a_transaction_may_have_as_many_topics_as_a_record_holds) {
+    enum { TOPICS = 40000 }; /* looking through all of them for each would take minutes */
+    struct arena arena = {0};
+    struct txn_topics topics = {0}, got = {0};
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < TOPICS; i++)
+            txn_topics_add(&topics, slice_str(arena_printf(&arena, "topic-%d", i)), i % 3);
+    EXPECT(topics.count == TOPICS && txn_topics_partitions(&topics) == TOPICS);
+    for (int i = 0; i < TOPICS; i++) {
+        struct slice name = slice_str(arena_printf(&arena, "topic-%d", i));
+        EXPECT(txn_topics_contain(&topics, name, i % 3) && !txn_topics_contain(&topics, name, i % 3 + 1));
+    }
+    EXPECT(!txn_topics_contain(&topics, SLICE_LIT("topic"), 0));
+    struct txn_fields from = at(TXN_ONGOING, 1), back;
+    struct slice id, value = txn_record_value(&arena, &from, &topics, 2);
+    EXPECT_INT(txn_record_read(&arena, txn_record_key(&arena, SLICE_LIT("id")), value, &id, &back, &got), ERR_OK);
+    EXPECT_INT(txn_topics_partitions(&got), TOPICS);
+    txn_topics_clear(&topics);
+    txn_topics_clear(&got);
+    arena_deinit(&arena);
+}
+
 TEST_MAIN
