@@ -56,8 +56,8 @@ struct cleaner {
 struct cleaner_settings {
     int workers;
     size_t map_bytes, buffer_bytes;
-    double load_factor, bytes_per_second;
-    int64_t backoff_ms;
+    double load_factor;
+    int64_t bytes_per_second, backoff_ms;
 };
 
 static void read_settings(const struct cleaner *cleaner, struct cleaner_settings *ret_settings) {
@@ -72,11 +72,10 @@ static void read_settings(const struct cleaner *cleaner, struct cleaner_settings
     s->map_bytes = (size_t)(map < INT32_MAX ? map : INT32_MAX);
     s->load_factor = config_double(VALUE("log.cleaner.io.buffer.load.factor"));
     s->buffer_bytes = (size_t)(config_int(VALUE("log.cleaner.io.buffer.size")) / share / 2);
-    s->bytes_per_second = config_double(VALUE("log.cleaner.io.max.bytes.per.second")) / (double)share;
+    double rate = config_double(VALUE("log.cleaner.io.max.bytes.per.second"));
+    s->bytes_per_second = rate > 1e15 ? 0 : rate < 1 ? 1 : (int64_t)rate; /* of all; 0: as good as no limit */
     s->backoff_ms = config_int(VALUE("log.cleaner.backoff.ms"));
 #undef VALUE
-    if (s->bytes_per_second > 1e15) /* as good as none */
-        s->bytes_per_second = 0;
     arena_deinit(&arena);
 }
 
@@ -157,6 +156,19 @@ static void clean_run(struct shard_call *call) {
 
 static void look_for_work(struct cleaner *cleaner);
 
+/* Those at work have the rate in equal parts: one alone has all of it. */
+static void share_rate(struct cleaner *cleaner) {
+    struct cleaner_settings settings;
+    int busy = 0;
+    read_settings(cleaner, &settings);
+    for (int i = 0; i < WORKERS_MAX; i++)
+        busy += cleaner->workers[i].busy;
+    int64_t rate = settings.bytes_per_second;
+    for (int i = 0; i < WORKERS_MAX; i++)
+        if (cleaner->workers[i].busy)
+            cleaner->workers[i].clean.bytes_per_second = rate && rate < busy ? 1 : rate / busy;
+}
+
 static void wait_a_while(struct cleaner *cleaner) {
     struct cleaner_settings settings;
     read_settings(cleaner, &settings);
@@ -170,6 +182,7 @@ static void worker_back(struct shard_call *call) {
     struct cleaner *cleaner = worker->cleaner;
     const struct log_clean *clean = &worker->clean;
     worker->busy = false;
+    share_rate(cleaner);
     if (worker->begun) {
         cleaner->io_bytes += (uint64_t)(clean->bytes_mapped + clean->bytes_read + clean->bytes_written);
         worker->last.bytes_read = clean->bytes_read;
@@ -196,8 +209,8 @@ static void dispatch(struct cleaner *cleaner, struct worker *worker, int shard, 
     worker->log = *log;
     worker->clean = (struct log_clean){.map_bytes = settings.map_bytes,
                                        .map_load_factor = settings.load_factor,
-                                       .buffer_bytes = settings.buffer_bytes,
-                                       .bytes_per_second = settings.bytes_per_second};
+                                       .buffer_bytes = settings.buffer_bytes};
+    share_rate(cleaner);
     worker->call = (struct shard_call){
         .home = &cleaner->broker->shards[0], .at = &cleaner->broker->shards[shard], .run = clean_run, .back = worker_back};
     shard_call_send(&worker->call);
@@ -249,6 +262,7 @@ static void picked(struct shard_call *call) {
 }
 
 static void look_for_work(struct cleaner *cleaner) {
+    share_rate(cleaner); /* it may be another now */
     if (cleaner->stopping || cleaner->picks_pending || !find_free(cleaner)) {
         wait_a_while(cleaner);
         return;

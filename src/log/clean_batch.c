@@ -151,7 +151,7 @@ static enum err read_group(struct record_iterator *it, const struct offset_map *
     return ERR_OK;
 }
 
-static enum err map_old_message(struct clean_batch *clean, struct offset_map *map, struct slice message, int64_t from, bool *ret_full) {
+static enum err map_old_message(struct clean_batch *clean, struct offset_map *map, struct slice message, int64_t from, int64_t *ret_end) {
     clean->old.compressor = clean->compressor;
     enum err err = old_messages_begin(&clean->old, message, PLAIN_SIZE_MAX);
     struct record record;
@@ -161,17 +161,17 @@ static enum err map_old_message(struct clean_batch *clean, struct offset_map *ma
             continue;
         struct key_hash hash = offset_map_hash(map, record.key);
         if (!offset_map_put(map, &hash, record.offset)) {
-            *ret_full = true;
+            *ret_end = record.offset;
             return ERR_OK;
         }
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err clean_map_batch(struct clean_batch *clean, struct offset_map *map, struct slice batch, int64_t from, bool *ret_full) {
-    *ret_full = false;
+enum err clean_map_batch(struct clean_batch *clean, struct offset_map *map, struct slice batch, int64_t from, int64_t *ret_end) {
+    *ret_end = any_last_offset(batch.ptr) + 1;
     if (batch_magic(batch.ptr) < 2)
-        return map_old_message(clean, map, batch, from, ret_full);
+        return map_old_message(clean, map, batch, from, ret_end);
     struct slice payload;
     enum err err = plain_records(clean, batch.ptr, &payload);
     if (err)
@@ -184,7 +184,7 @@ enum err clean_map_batch(struct clean_batch *clean, struct offset_map *map, stru
             if (!next.records[i].key.ptr || next.records[i].offset < from)
                 continue;
             if (!offset_map_put(map, &next.hashes[i], next.records[i].offset)) {
-                *ret_full = true;
+                *ret_end = next.records[i].offset;
                 return ERR_OK;
             }
         }

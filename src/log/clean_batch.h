@@ -69,8 +69,9 @@ struct clean_batch { /* one batch after the other; zero-initialise, set rules, t
 enum err clean_batch(struct clean_batch *clean, struct slice batch) MUST_USE;
 void clean_batch_deinit(struct clean_batch *clean);
 
-/* Puts the keys of a data batch into the map: those at or above `from`. *ret_full: not all of them. */
+/* Puts the keys of a data batch into the map: those at or above `from`. *ret_end: those below it are there; behind the
+ * batch, unless the map is full. */
 enum err clean_map_batch(struct clean_batch *clean, struct offset_map *map, struct slice batch, int64_t from,
-                         bool *ret_full) MUST_USE;
+                         int64_t *ret_end) MUST_USE;
 
 #endif

@@ -103,33 +103,35 @@ static enum err map_batch(struct cleaning *cleaning, struct slice batch, bool *r
         return ERR_OK;
     struct aborted_txn unused;
     enum err err = ERR_OK;
+    int64_t end = any_last_offset(batch.ptr) + 1, mapped_end = end;
     if (batch_magic(batch.ptr) == 2 && batch_is_control(batch.ptr))
         (void)clean_txns_marker(&cleaning->txns, batch.ptr, &unused);
     else if (batch_magic(batch.ptr) < 2 || !clean_txns_data(&cleaning->txns, batch.ptr))
-        err = clean_map_batch(&cleaning->batch, &cleaning->map, batch, from, ret_full);
-    if (!err && !*ret_full)
-        cleaning->rules.map_end = any_last_offset(batch.ptr) + 1;
+        err = clean_map_batch(&cleaning->batch, &cleaning->map, batch, from, &mapped_end);
+    *ret_full = mapped_end < end;
     if (err)
         note_batch_place(cleaning);
+    else
+        cleaning->rules.map_end = mapped_end; /* within a batch, when it has more keys than there is room: the next pass goes on there */
     return err;
 }
 
-static enum err end_map(struct cleaning *cleaning, bool full) {
+static void end_map(struct cleaning *cleaning) {
     close_source(cleaning);
     clean_txns_deinit(&cleaning->txns);
     clean_txns_init(&cleaning->txns, cleaning->aborted, cleaning->aborted_count);
     cleaning->batch.records_read = 0;
     cleaning->phase = CLEAN_GROUP;
     cleaning->asked->map_used = (double)cleaning->map.count / (double)cleaning->map.count_max;
-    /* One batch that does not fit into the map would be met again and again. */
-    return full && cleaning->rules.map_end <= cleaning->asked->start_offset ? ERR_TOO_LARGE : ERR_OK;
 }
 
 static enum err run_map(struct cleaning *cleaning) {
     enum err err = ERR_OK;
     while (!err && cleaning->step_done_bytes < cleaning->step_bytes) {
-        if (cleaning->source == cleaning->source_count)
-            return end_map(cleaning, false);
+        if (cleaning->source == cleaning->source_count) {
+            end_map(cleaning);
+            return ERR_OK;
+        }
         if (!cleaning->scanning) {
             err = open_source(cleaning);
             if (!err && cleaning->sources[cleaning->source].base_offset < cleaning->asked->start_offset)
@@ -142,8 +144,10 @@ static enum err run_map(struct cleaning *cleaning) {
         err = next_batch(cleaning, &batch);
         if (!err)
             err = map_batch(cleaning, batch, &full);
-        if (full)
-            return end_map(cleaning, true);
+        if (full) {
+            end_map(cleaning);
+            return ERR_OK;
+        }
         if (err == ERR_NOT_FOUND) { /* a gap up to the next segment is as good as cleaned */
             cleaning->rules.map_end = cleaning->sources[cleaning->source].next_base;
             close_source(cleaning);

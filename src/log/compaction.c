@@ -246,9 +246,6 @@ void log_clean_start(struct log_clean *clean) {
     cleaning->settings_index_bytes = log->settings.segment_index_bytes;
     cleaning->index_interval_bytes = log->settings.index_interval_bytes;
     cleaning->buffer_bytes = clean->buffer_bytes > BUFFER_MIN ? clean->buffer_bytes : BUFFER_MIN;
-    cleaning->step_bytes = STEP_BYTES_MAX;
-    if (clean->bytes_per_second > 0 && clean->bytes_per_second / 4 < STEP_BYTES_MAX)
-        cleaning->step_bytes = clean->bytes_per_second / 4 > STEP_BYTES_MIN ? (int64_t)(clean->bytes_per_second / 4) : STEP_BYTES_MIN;
     cleaning->timer.fire = timer_fired;
     list_sources(cleaning, log);
     list_aborted(cleaning, log);
@@ -282,7 +279,14 @@ void log_stop_cleaning(struct log *log) {
 
 /* ---- the steps ------------------------------------------------------------------------------------------------------ */
 
+/* A quarter of a second's, so that pauses are short and another rate soon holds. */
+static int64_t step_bytes(int64_t bytes_per_second) {
+    int64_t bytes = bytes_per_second > 0 ? bytes_per_second / 4 : STEP_BYTES_MAX;
+    return bytes > STEP_BYTES_MAX ? STEP_BYTES_MAX : bytes < STEP_BYTES_MIN ? STEP_BYTES_MIN : bytes;
+}
+
 static void offload(struct cleaning *cleaning) {
+    cleaning->step_bytes = step_bytes(cleaning->asked->bytes_per_second);
     cleaning->in_step = true;
     cleaning->work_phase = cleaning->phase;
     cleaning->step_started_ns = shard_now_ns(cleaning->asked->log->store->shard);
@@ -466,7 +470,7 @@ void compaction_step(struct log *log) {
 
 /* How long the rate makes it wait after a step. */
 static uint64_t pause_ns(const struct cleaning *cleaning, uint64_t step_ns) {
-    double rate = cleaning->asked->bytes_per_second;
+    double rate = (double)cleaning->asked->bytes_per_second;
     if (rate <= 0 || !cleaning->step_done_bytes)
         return 0;
     double wanted = (double)cleaning->step_done_bytes / rate * (double)NS_PER_S;

@@ -300,7 +300,7 @@ struct log_clean {
     size_t map_bytes;          /* of the offset map, at most */
     double map_load_factor;
     size_t buffer_bytes;       /* of a read, and of a write */
-    double bytes_per_second;   /* read and written; 0: no limit */
+    _Atomic int64_t bytes_per_second; /* read and written; 0: no limit. May change meanwhile, by any thread */
     void (*done)(struct log_clean *clean); /* on the log's shard */
     /* answered */
     enum err err;              /* CANCELED, NO_SPACE, NO_MEMORY, OFFLINE: nothing is wrong with the log itself */

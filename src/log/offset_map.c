@@ -17,6 +17,8 @@ enum err offset_map_init(struct offset_map *map, size_t bytes, double load_facto
     map->count_max = (uint64_t)((double)most * load_factor);
     if (map->count_max >= most) /* one stays free: a lookup ends there */
         map->count_max = most - 1;
+    if (!map->count_max) /* each pass gets somewhere */
+        map->count_max = 1;
     map->entries = mem_try_zalloc(most * sizeof *map->entries);
     return map->entries ? ERR_OK : ERR_NO_MEMORY;
 }

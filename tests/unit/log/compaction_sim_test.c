@@ -256,6 +256,34 @@ TEST(a_full_map_ends_a_round_early_and_the_next_goes_on) {
     end_world();
 }
 
+TEST(a_batch_of_more_keys_than_the_map_holds_is_cleaned_in_several_rounds) {
+    begin_world(18);
+    EXPECT(open_log());
+    char text[4000] = "";
+    for (int i = 0; i < 200; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%sk%d=%d", i ? " " : "", i % 199, i);
+    put(text);
+    put(text);
+    roll();
+    put("x=1");
+    map_bytes = 64 * 24;
+    int rounds = 0;
+    for (measure(); dirt.due; measure()) {
+        int64_t cleaned = log_cleaned_end(f.log);
+        EXPECT_INT(clean(), ERR_OK);
+        EXPECT(log_cleaned_end(f.log) > cleaned && ++rounds < 20);
+    }
+    map_bytes = 1 << 20;
+    EXPECT(rounds > 4);
+    EXPECT_INT(log_cleaned_end(f.log), 400);
+    const char *all = read_all(); /* k0 of the second batch was written twice */
+    EXPECT(strncmp(all, "[200-399 201:k1=1 202:k2=2", 26) == 0);
+    EXPECT(strstr(all, " 398:k198=198 399:k0=199][400-400 400:x=1]"));
+    reopen(true);
+    EXPECT_INT(log_is_uncleanable(f.log), false);
+    end_world();
+}
+
 TEST(small_segments_become_one_up_to_segment_bytes) {
     begin_world(11);
     f.settings.segment_bytes = 1200;

@@ -246,7 +246,7 @@ static inline void roll(void) {
 /* ---- cleaning ---------------------------------------------------------------------------------------------------- */
 
 static size_t map_bytes = 1 << 20;
-static double bytes_per_second;
+static int64_t bytes_per_second;
 
 static inline void cleaned(struct log_clean *clean) {
     (void)clean;
