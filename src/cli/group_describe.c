@@ -198,18 +198,29 @@ static json_t *owner_of(const json_t *members, const char *topic, int partition)
 }
 
 static int64_t behind(int64_t end, int64_t offset) {
-    return end < 0 ? -1 : end > offset ? end - offset : 0;
+    return end < 0 || offset < 0 ? -1 : end > offset ? end - offset : 0;
+}
+
+/* How old the first record is that is not consumed, when some are. */
+static json_t *age(const struct group_offset *at, int64_t lag, int64_t now_ms) {
+    if (lag <= 0)
+        return lag ? json_null() : json_real(0);
+    return at->next_ms < 0 ? json_null() : json_real(now_ms > at->next_ms ? (double)(now_ms - at->next_ms) / 1000 : 0);
 }
 
 static int describe_offsets(struct client *client, const struct found_group *found, json_t *ret) {
     struct group_offset *offsets;
     int count, status = group_offsets(client, found, true, &offsets, &count);
+    if (!status)
+        status = group_ages(client, offsets, count);
+    int64_t now_ms = cli_now_ms();
     for (int i = 0; !status && i < count; i++) {
         const struct group_offset *at = &offsets[i];
-        json_t *row = json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "topic", at->topic, "partition", at->partition, "offset", known(at->offset),
-                                "end_offset", known(at->end), "lag", known(at->lag >= 0 ? at->lag : behind(at->end, at->offset)), "stable_lag",
-                                known(behind(at->stable_end, at->offset)), "leader_epoch", known(at->leader_epoch), "metadata", at->metadata, "member",
-                                owner_of(json_object_get(ret, "members"), at->topic, at->partition));
+        int64_t lag = at->lag >= 0 ? at->lag : behind(at->end, at->offset), stable_lag = behind(at->stable_end, at->offset);
+        json_t *row = json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "topic", at->topic, "partition", at->partition, "offset",
+                                known(at->offset), "end_offset", known(at->end), "lag", known(lag), "lag_seconds", age(at, lag, now_ms), "stable_lag",
+                                known(stable_lag), "stable_lag_seconds", age(at, stable_lag, now_ms), "leader_epoch", known(at->leader_epoch), "metadata",
+                                at->metadata, "member", owner_of(json_object_get(ret, "members"), at->topic, at->partition));
         json_array_append_new(json_object_get(ret, "offsets"), row);
     }
     return status;
@@ -258,7 +269,8 @@ static void show(const json_t *rows) {
         {"epoch", "EPOCH", OUTPUT_RIGHT}, {"active", "ACTIVE", OUTPUT_LEFT}, {"standby", "STANDBY", OUTPUT_LEFT}, {"warmup", "WARMUP", OUTPUT_LEFT}};
     static const struct output_column offset_columns[] = {
         {"topic", "TOPIC", OUTPUT_LEFT}, {"partition", "PARTITION", OUTPUT_RIGHT}, {"offset", "OFFSET", OUTPUT_RIGHT}, {"end_offset", "END", OUTPUT_RIGHT},
-        {"lag", "LAG", OUTPUT_RIGHT}, {"stable_lag", "STABLE LAG", OUTPUT_RIGHT}, {"member", "MEMBER", OUTPUT_LEFT}};
+        {"lag", "LAG", OUTPUT_RIGHT}, {"lag_seconds", "SECONDS", OUTPUT_RIGHT}, {"stable_lag", "STABLE LAG", OUTPUT_RIGHT},
+        {"stable_lag_seconds", "STABLE SECONDS", OUTPUT_RIGHT}, {"member", "MEMBER", OUTPUT_LEFT}};
     size_t i;
     json_t *group;
     json_array_foreach((json_t *)rows, i, group) {

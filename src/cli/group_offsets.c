@@ -25,7 +25,7 @@ static struct group_offset *add(struct gathered *all) {
             memcpy(all->offsets, old, sizeof *old * (size_t)all->count);
     }
     struct group_offset *offset = &all->offsets[all->count++];
-    *offset = (struct group_offset){.end = -1, .stable_end = -1, .lag = -1, .leader_epoch = -1, .metadata = ""};
+    *offset = (struct group_offset){.end = -1, .stable_end = -1, .lag = -1, .next_ms = -1, .leader_epoch = -1, .metadata = ""};
     return offset;
 }
 
@@ -53,7 +53,11 @@ static int fetch_committed(struct gathered *all, const struct found_group *group
     asked.topics_count = -1;
     request.groups = &asked;
     request.groups_count = 1;
-    int status = client_call(client, group->coordinator, API_OFFSET_FETCH, &request, &response);
+    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
+    int status;
+    do
+        status = client_call(client, group->coordinator, API_OFFSET_FETCH, &request, &response);
+    while (!status && response.groups_count == 1 && client_asks_again(response.groups[0].error_code, deadline_us));
     if (!status)
         status = client_metadata(client, NULL, 0, &metadata);
     if (status)
@@ -85,7 +89,11 @@ static int fetch_share(struct gathered *all, const struct found_group *group) {
     describe_share_group_offsets_request_init(&request);
     request.groups = &asked;
     request.groups_count = 1;
-    int status = client_call(client, group->coordinator, API_DESCRIBE_SHARE_GROUP_OFFSETS, &request, &response);
+    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
+    int status;
+    do
+        status = client_call(client, group->coordinator, API_DESCRIBE_SHARE_GROUP_OFFSETS, &request, &response);
+    while (!status && response.groups_count == 1 && client_asks_again(response.groups[0].error_code, deadline_us));
     if (status)
         return status;
     if (response.groups_count != 1 || response.groups[0].error_code)
