@@ -192,6 +192,8 @@ static void count_shares(struct collect_part *part) {
     part->share_fetches_failed = numbers->failed_fetches;
     part->share_acks = numbers->acks;
     part->share_acks_failed = numbers->failed_acks;
+    part->share_partition_count = share_partition_count(part->shard);
+    part->share_partitions_shown = share_partition_numbers(part->shard, part->partitions_max, &part->arena, &part->share_partitions);
 }
 
 static void copy_counters(struct collect_part *part) {

@@ -65,6 +65,9 @@ struct collect_part {
     int64_t share_sessions, share_session_partitions, share_fetches_waiting;
     uint64_t share_session_evictions, share_acknowledged[SHARE_TYPES], share_lock_timeouts;
     uint64_t share_fetches, share_fetches_failed, share_acks, share_acks_failed; /* requests */
+    struct share_partition_numbers *share_partitions; /* partitions_max at most, of share_partition_count */
+    int share_partitions_shown;
+    int64_t share_partition_count;
     struct map topics; /* struct topic_numbers */
     struct arena arena;
     struct partition_numbers *busiest; /* a heap, the least busy first */

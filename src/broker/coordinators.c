@@ -4,6 +4,7 @@
 #include "base/trace.h"
 #include "broker/auto_create.h"
 #include "broker/conn.h"
+#include "broker/metrics.h"
 #include "broker/txn_markers.h"
 #include "protocol/compress.h"
 #include "protocol/errors.h"
@@ -280,6 +281,7 @@ void coordinators_init(struct broker_shard *shard) {
                                                    .image = shard->image,
                                                    .config = shard->broker->config,
                                                    .compressor = compressor_create(),
+                                                   .metrics = shard->metrics->coordinators,
                                                    .transactions = &txn_host,
                                                    .user = shard};
     shard->coordinators = coordinators;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "broker/coordinators.h"
 #include "coordinator/offsets.h"
+#include "coordinator/share_state.h"
 #include "protocol/batch.h"
 
 enum { LOOKS_PER_TURN = 128 };
@@ -82,25 +83,38 @@ static void count_groups(struct coordinator_numbers *to, const struct groups *gr
     to->deleted += groups->offsets->deleted;
 }
 
-static void count_coordinators(struct coordinator_numbers *to, struct broker_shard *shard) {
+static void count_states(struct collect_lags *lags, const struct coordinator *coordinator) {
+    struct coordinator_numbers *to = &lags->coordinators;
+    struct share_state_numbers numbers = share_state_numbers(coordinator);
+    to->share_states += numbers.keys;
+    to->pruned = arena_grow(&lags->arena, to->pruned, (size_t)to->pruned_count, sizeof *to->pruned);
+    to->pruned[to->pruned_count++] = (struct pruned_log){coordinator->partition->index, numbers.last_pruned};
+}
+
+static void count_coordinators(struct collect_lags *lags, struct broker_shard *shard) {
+    struct coordinator_numbers *to = &lags->coordinators;
     for (int type = 0; type < COORDINATOR_TYPES; type++)
         for (int32_t i = 0; i < coordinator_slots(shard, (enum coordinator_type)type); i++) {
             const struct coordinator *coordinator = coordinator_find(shard, (enum coordinator_type)type, i);
             if (!coordinator)
                 continue;
             to->phases[type][coordinator->phase]++;
+            to->queued[type] += coordinator_queued(coordinator);
+            to->buffer_bytes[type] += (int64_t)coordinator->batch.capacity;
             if (coordinator->phase != COORDINATOR_ACTIVE)
                 continue;
             to->load_ns[type] += coordinator->load_ns;
             if (coordinator->load_ns > to->load_max_ns[type])
                 to->load_max_ns[type] = coordinator->load_ns;
+            if (type == COORDINATOR_SHARE)
+                count_states(lags, coordinator);
         }
 }
 
 /* False: there are more. */
 static bool visit_coordinators(struct collect_lags *lags, struct broker_shard *shard) {
     if (lags->next == 0)
-        count_coordinators(&lags->coordinators, shard);
+        count_coordinators(lags, shard);
     while (lags->next < coordinator_slots(shard, COORDINATOR_GROUP)) {
         const struct coordinator *coordinator = coordinator_find(shard, COORDINATOR_GROUP, (int32_t)lags->next++);
         if (!coordinator || coordinator->phase != COORDINATOR_ACTIVE)

@@ -33,6 +33,13 @@ struct coordinator_numbers {
     } descriptions;
     int64_t phases[COORDINATOR_TYPES][COORDINATOR_PHASES]; /* partitions */
     uint64_t load_ns[COORDINATOR_TYPES], load_max_ns[COORDINATOR_TYPES]; /* of the active ones: sum, longest */
+    int64_t queued[COORDINATOR_TYPES], buffer_bytes[COORDINATOR_TYPES]; /* operations; memory of batches */
+    int64_t share_states;
+    struct pruned_log { /* of __share_group_state: records below the offset are gone; 0: none yet */
+        int32_t partition;
+        int64_t offset;
+    } *pruned;
+    int pruned_count;
 };
 
 struct collect_lags {

@@ -146,4 +146,12 @@ void metrics_add(struct metrics *sum, const struct metrics *part) {
     sum->fetch_waiting += part->fetch_waiting;
     sum->requests_held += part->requests_held;
     sum->responses_waiting += part->responses_waiting;
+    for (int i = 0; i < COORDINATOR_TYPES; i++)
+        coordinator_metrics_add(&sum->coordinators[i], &part->coordinators[i]);
+    sum->share_loads += part->share_loads;
+    sum->share_locks += part->share_locks;
+    sum->share_batches += part->share_batches;
+    histogram_merge(&sum->share_load, &part->share_load);
+    histogram_merge(&sum->share_lock, &part->share_lock);
+    histogram_merge(&sum->share_batch, &part->share_batch);
 }

@@ -5,6 +5,8 @@
 
 #include "base/histogram.h"
 #include "broker/broker.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/op_metrics.h"
 
 enum { API_VERSIONS = 24, CLIENT_SOFTWARE_MAX = 32 };
 _Static_assert(API_VERSIONS > 18, "a version of Fetch has no counter");
@@ -34,6 +36,11 @@ struct metrics {
     uint64_t fetch_expired;                      /* parked fetches whose time ran out */
     int64_t produce_waiting, fetch_waiting;      /* now: partitions waited for, requests parked */
     int64_t requests_held, responses_waiting;    /* now: read but not handed out; answered, not yet taken by the socket */
+    struct coordinator_metrics coordinators[COORDINATOR_TYPES];
+    uint64_t share_loads, share_locks, share_batches; /* of share partitions; the next three are of them, times in microseconds */
+    struct histogram share_load;                 /* until the state is read */
+    struct histogram share_lock;                 /* how long a fetch has one to itself */
+    struct histogram share_batch;                /* records of a batch that a member is given */
 };
 
 struct metrics *metrics_create(void);

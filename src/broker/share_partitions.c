@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/trace.h"
+#include "broker/metrics.h"
 #include "broker/share_sessions.h"
 #include "metadata/config_check.h"
 #include "protocol/errors.h"
@@ -38,6 +39,25 @@ struct list *share_waiting_tasks(struct broker_shard *shard) {
 }
 struct share_numbers *share_numbers(struct broker_shard *shard) {
     return &shard->share->numbers;
+}
+int share_partition_numbers(struct broker_shard *shard, int64_t max, struct arena *arena, struct share_partition_numbers **ret_numbers) {
+    int count = 0;
+    struct share_partition_numbers *all = NULL;
+    for (struct list *node = shard->share->all.next; node != &shard->share->all && count < max; node = node->next) {
+        const struct share_partition *sp = list_entry(node, struct share_partition, all);
+        const struct image_topic *topic = image_find_topic_id(shard->image, sp->topic_id);
+        if (sp->phase != SHARE_ACTIVE || !topic)
+            continue;
+        all = arena_grow(arena, all, (size_t)count, sizeof *all);
+        all[count++] = (struct share_partition_numbers){.group = arena_slice(arena, sp->group),
+                                                        .topic = arena_slice(arena, topic->name),
+                                                        .index = sp->index,
+                                                        .in_flight = window_in_flight(&sp->window),
+                                                        .batches = sp->window.count,
+                                                        .lock_timeouts = sp->lock_timeouts};
+    }
+    *ret_numbers = all;
+    return count;
 }
 int64_t share_partition_count(const struct broker_shard *shard) {
     return (int64_t)shard->share->partitions.count;
@@ -113,6 +133,22 @@ void share_unref(struct share_partition *sp) {
     window_deinit(&sp->window);
     mem_free((void *)sp->group.ptr);
     mem_free(sp);
+}
+
+void share_lock(struct share_partition *sp) {
+    sp->locked = true;
+    sp->since_ns = shard_now_ns(sp->shard->shard);
+    share_ref(sp);
+}
+
+void share_unlock(struct share_partition *sp) {
+    struct metrics *metrics = sp->shard->metrics;
+    sp->locked = false;
+    metrics->share_locks++;
+    histogram_add(&metrics->share_lock, (shard_now_ns(sp->shard->shard) - sp->since_ns) / 1000);
+    if (!list_is_empty(&sp->waiters))
+        share_wake(sp);
+    share_unref(sp);
 }
 
 void share_wait(struct share_partition *sp, struct share_waiter *waiter) {
@@ -202,6 +238,9 @@ static void end_load(struct load *load, int16_t error) {
         sp->shard->share->numbers.load_failures++;
         share_remove(sp, error);
     } else if (!sp->removed) {
+        struct metrics *metrics = sp->shard->metrics;
+        metrics->share_loads++;
+        histogram_add(&metrics->share_load, (shard_now_ns(sp->shard->shard) - sp->since_ns) / 1000);
         sp->phase = SHARE_ACTIVE;
         share_wake(sp);
     }
@@ -290,6 +329,7 @@ static struct share_partition *make(struct broker_shard *shard, struct slice gro
     sp->index = partition->index;
     sp->leader_epoch = partition->leader_epoch;
     sp->settings_offset = -2;
+    sp->since_ns = shard_now_ns(shard->shard);
     sp->lock_timer.fire = lock_ended;
     list_init(&sp->waiters);
     map_insert(&shard->share->partitions, &sp->node, key_hash((struct share_key){group, sp->topic_id, sp->index}));
@@ -403,8 +443,11 @@ static void lock_ended(struct shard *shard, struct timer *timer) {
     struct arena arena = {0};
     struct share_change change = {.arena = &arena};
     window_expire(&sp->window, shard_now_ns(shard), share_settings(sp)->deliveries_max, &change);
-    for (int i = 0; i < change.count; i++)
-        sp->shard->share->numbers.lock_timeouts += (uint64_t)(change.batches[i].last - change.batches[i].first + 1);
+    for (int i = 0; i < change.count; i++) {
+        uint64_t records = (uint64_t)(change.batches[i].last - change.batches[i].first + 1);
+        sp->shard->share->numbers.lock_timeouts += records;
+        sp->lock_timeouts += records;
+    }
     share_ref(sp);
     if (change.count) {
         share_write(sp, &change, NULL, NULL);

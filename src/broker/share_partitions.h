@@ -34,6 +34,8 @@ struct share_partition {
     bool removed;
     int refs;            /* what is under way and comes back to it */
     bool locked;         /* one fetch reads and acquires at a time */
+    uint64_t since_ns;   /* LOADING: it began; locked: likewise */
+    uint64_t lock_timeouts; /* records, since it was loaded */
     int16_t error;       /* removed: why, for those who wait */
     struct share_window window;
     int32_t state_epoch, leader_epoch;
@@ -58,6 +60,14 @@ void share_stop(struct broker_shard *shard); /* the node stops: what waits is fa
 void share_free(struct broker_shard *shard);
 struct list *share_waiting_tasks(struct broker_shard *shard);
 struct share_numbers *share_numbers(struct broker_shard *shard);
+/* For metrics: up to `max` of them; groups in the arena. */
+struct share_partition_numbers {
+    struct slice group, topic;
+    int32_t index;
+    int64_t in_flight, batches; /* records between start and end, and the runs of them that are remembered */
+    uint64_t lock_timeouts;
+};
+int share_partition_numbers(struct broker_shard *shard, int64_t max, struct arena *arena, struct share_partition_numbers **ret_numbers);
 int64_t share_partition_count(const struct broker_shard *shard);
 
 struct share_settings share_settings_of(const struct broker_shard *shard, struct slice group);
@@ -68,6 +78,9 @@ struct share_partition *share_find_partition(struct broker_shard *shard, struct 
 int16_t share_get_partition(struct broker_shard *shard, struct slice group, struct partition *partition, struct share_partition **ret_sp);
 void share_ref(struct share_partition *sp);
 void share_unref(struct share_partition *sp);
+/* A fetch has it to itself, and a reference, until it lets go; then who waits is woken. */
+void share_lock(struct share_partition *sp);
+void share_unlock(struct share_partition *sp);
 void share_remove(struct share_partition *sp, int16_t error);
 /* All of a group on this shard that have nothing locked. */
 void share_remove_group(struct broker_shard *shard, struct slice group);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "coordinator/load.h"
+#include "coordinator/op_metrics.h"
 #include "log/log.h"
 #include "metadata/config_check.h"
 #include "protocol/compress.h"
@@ -17,7 +18,38 @@ struct coordinator_pending { /* a record of an operation, in its arena */
 enum {
     RECORD_OVERHEAD = 24,   /* at most: lengths, deltas, attributes, no headers */
     BATCH_KEPT = 128 << 10, /* memory of the last batch that is kept for the next */
+    TIMED_FIRST = 64,       /* operations that are timed by the clock, */
+    TIMED_EVERY = 8,        /* and then one in so many */
 };
+
+/* ---- metrics ------------------------------------------------------------------------------------------------------------ */
+
+static struct coordinator_metrics *metrics_of(const struct coordinator *coordinator) {
+    return coordinator->host->metrics ? &coordinator->host->metrics[coordinator->type] : NULL;
+}
+
+static uint64_t us_since(const struct coordinator *coordinator, uint64_t then_ns) {
+    return (shard_now_ns(coordinator->host->shard) - then_ns) / 1000;
+}
+
+static void note_done(const struct coordinator *coordinator, const struct coordinator_op *op) {
+    struct coordinator_metrics *metrics = metrics_of(coordinator);
+    if (!metrics)
+        return;
+    metrics->waited++;
+    histogram_add(&metrics->purgatory, us_since(coordinator, op->waits_ns));
+    if (!op->is_write)
+        return;
+    metrics->writes_done++;
+    histogram_add(&metrics->write, us_since(coordinator, op->come_ns));
+}
+
+int64_t coordinator_queued(const struct coordinator *coordinator) {
+    int64_t count = 0;
+    for (const struct list *node = coordinator->queued.next; node != &coordinator->queued; node = node->next)
+        count++;
+    return count;
+}
 
 /* ---- what is done ----------------------------------------------------------------------------------------------------- */
 
@@ -50,6 +82,7 @@ static void settle(struct coordinator *coordinator) {
         if (op->end > log_durable_end(log))
             break;
         list_remove(&op->node);
+        note_done(coordinator, op);
         op->done(op, 0);
     }
 }
@@ -57,8 +90,11 @@ static void settle(struct coordinator *coordinator) {
 /* ---- life ----------------------------------------------------------------------------------------------------------------- */
 
 static void drop_batch(struct coordinator *coordinator) {
-    if (coordinator->batch.capacity > BATCH_KEPT)
+    if (coordinator->batch.capacity > BATCH_KEPT) {
+        if (metrics_of(coordinator))
+            metrics_of(coordinator)->buffers_dropped++;
         buf_deinit(&coordinator->batch);
+    }
     buf_clear(&coordinator->batch);
     coordinator->builder.count = 0;
     timer_stop(coordinator->host->shard, &coordinator->linger_timer);
@@ -259,12 +295,19 @@ static enum err append(struct coordinator *coordinator, struct buf *batch, int64
     }
     struct arena arena = {0};
     struct log_append_result result;
+    struct coordinator_metrics *metrics = metrics_of(coordinator);
+    uint64_t begin_ns = metrics ? shard_fresh_ns(coordinator->host->shard) : 0;
     enum err err = log_append(log, batch->ptr, batch->size, APPEND_COORDINATOR, coordinator->epoch, &arena, &result);
     if (err)
         trace_error("coordinator", "cannot append", TRACE_SLICE("topic", coordinator->partition->topic),
                     TRACE_INT("partition", coordinator->partition->index), TRACE_ERR(err),
                     TRACE_STR("why", result.validation.message ? result.validation.message : ""));
     arena_deinit(&arena);
+    if (metrics) {
+        metrics->flushes++;
+        histogram_add(&metrics->flush, (shard_fresh_ns(coordinator->host->shard) - begin_ns) / 1000);
+        histogram_add(&metrics->linger, us_since(coordinator, coordinator->batch_since_ns));
+    }
     return err;
 }
 
@@ -304,8 +347,10 @@ static enum err take_record(struct coordinator *coordinator, const struct coordi
     enum err err = op->applied ? ERR_OK : coordinator->kind->replay(coordinator->state, &record);
     if (err)
         return err;
-    if (!coordinator->builder.count)
+    if (!coordinator->builder.count) {
         batch_builder_init(&coordinator->builder, &coordinator->batch, 0);
+        coordinator->batch_since_ns = shard_now_ns(coordinator->host->shard);
+    }
     batch_builder_add(&coordinator->builder, coordinator->builder.count, now_ms, pending->key, pending->value, NULL, 0);
     coordinator->applied_end++;
     return ERR_OK;
@@ -383,6 +428,7 @@ static int16_t take_records(struct coordinator *coordinator, struct coordinator_
 /* Waits for the device to have what is known now. */
 static void wait_for_device(struct coordinator *coordinator, struct coordinator_op *op) {
     op->end = coordinator->applied_end;
+    op->waits_ns = shard_now_ns(coordinator->host->shard);
     list_push_back(&coordinator->ops, &op->node);
     if (coordinator->timeout_ms >= 0) {
         uint64_t timeout_ns = (uint64_t)coordinator->timeout_ms * NS_PER_MS;
@@ -393,10 +439,26 @@ static void wait_for_device(struct coordinator *coordinator, struct coordinator_
     ask(coordinator);
 }
 
+static void run_decide(struct coordinator *coordinator, struct coordinator_op *op) {
+    struct coordinator_metrics *metrics = metrics_of(coordinator);
+    if (metrics) {
+        metrics->decided++;
+        histogram_add(&metrics->queue, us_since(coordinator, op->come_ns));
+    }
+    if (!metrics || (metrics->decided > TIMED_FIRST && metrics->decided % TIMED_EVERY)) {
+        op->decide(op, coordinator->state);
+        return;
+    }
+    uint64_t begin_ns = shard_fresh_ns(coordinator->host->shard);
+    op->decide(op, coordinator->state);
+    metrics->timed++;
+    histogram_add(&metrics->processing, (shard_fresh_ns(coordinator->host->shard) - begin_ns) / 1000);
+}
+
 static void decide(struct coordinator *coordinator, struct coordinator_op *op) {
     op->last_record = &op->records;
     coordinator->deciding = op;
-    op->decide(op, coordinator->state);
+    run_decide(coordinator, op);
     coordinator->deciding = NULL;
     if (!op->error && op->records)
         op->error = take_records(coordinator, op);
@@ -438,6 +500,7 @@ static bool run_queued(struct coordinator *coordinator) {
 
 void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op) {
     op->coordinator = coordinator;
+    op->come_ns = shard_now_ns(coordinator->host->shard);
     list_init(&op->node);
     int16_t error = refusal(coordinator);
     if (error) {

@@ -66,6 +66,7 @@ struct coordinator_host {
     const struct image *image;          /* of the shard; changes between turns */
     const struct broker_config *config;
     struct compressor *compressor;
+    struct coordinator_metrics *metrics; /* of each type (coordinator/op_metrics.h); NULL: nobody counts */
     const struct transaction_host *transactions; /* coordinator/transactions.h */
     void *user;                         /* struct broker_shard */
 };
@@ -95,6 +96,7 @@ struct coordinator {
     struct timer linger_timer, timeout_timer;
     bool stopping;
     uint64_t load_start_ns, load_ns;    /* the last load that ended took so long */
+    uint64_t batch_since_ns;            /* the first record of the batch came */
 };
 
 /* Made when the partition's log is open and led here; begins to load. */
@@ -138,11 +140,13 @@ struct coordinator_op {
     bool transactional;
     bool applied;                       /* set in decide(): the state has what its records say, they are not replayed */
     bool divisible;                     /* the records may come in several batches (sweeps) */
+    bool is_write;                      /* set in decide(): of a share partition's state; for metrics */
     /* private */
     struct coordinator *coordinator;
     struct list node;
     int64_t end;                        /* durable from here on: done */
     uint64_t deadline_ns;               /* for the device */
+    uint64_t come_ns, waits_ns;         /* for metrics, as turns begin: it came, it began to wait for the device */
     int16_t error;
     bool is_parked;
     struct coordinator_pending *records, **last_record;
@@ -178,6 +182,8 @@ struct coordinator_marker {
 void coordinator_mark(struct coordinator *coordinator, struct coordinator_marker *marker);
 /* For the host: a topic came, changed or goes. */
 void coordinator_topic_changed(struct coordinator *coordinator, const struct image_topic *topic, bool removed);
+/* For metrics: operations that wait to be decided. */
+int64_t coordinator_queued(const struct coordinator *coordinator);
 /* For the host: the partition's leader epoch rose. */
 void coordinator_raise_epoch(struct coordinator *coordinator, int32_t epoch);
 /* What clients of coordinators are told when an append failed, as Kafka translates it. */

@@ -3,12 +3,13 @@
 
 #include "base/mem.h"
 #include "base/trace.h"
+#include "coordinator/op_metrics.h"
 
 struct share_coordinator {
     struct coordinator *coordinator;
     struct share_states *states;
     struct timer cold_timer, prune_timer, gone_timer;
-    int64_t writes, last_pruned;
+    int64_t last_pruned;
 };
 
 struct slice share_state_key(struct arena *arena, struct slice group, struct uuid topic_id, int32_t partition) {
@@ -26,10 +27,11 @@ void share_state_decide(struct coordinator_op *op, void *arg, struct share_call 
     struct slice key, value;
     share_states_answer(state->states, call, image_find_partition(topic, call->partition), coordinator_now_ms(state->coordinator), op->arena,
                         &key, &value);
-    if (!key.ptr)
-        return;
-    coordinator_add(op, key, value);
-    state->writes += call->type == SHARE_WRITE || call->type == SHARE_READ;
+    op->is_write = call->type == SHARE_WRITE;
+    if (state->coordinator->host->metrics && (op->is_write || (key.ptr && call->type == SHARE_READ))) /* reads that write the leader's epoch */
+        state->coordinator->host->metrics[COORDINATOR_SHARE].writes++;
+    if (key.ptr)
+        coordinator_add(op, key, value);
 }
 
 /* ---- upkeep ------------------------------------------------------------------------------------------------------------- */
@@ -159,5 +161,5 @@ struct share_state_numbers share_state_numbers(const struct coordinator *coordin
     const struct share_coordinator *state = coordinator->state;
     if (coordinator->phase != COORDINATOR_ACTIVE || !state)
         return (struct share_state_numbers){0};
-    return (struct share_state_numbers){.keys = share_states_count(state->states), .writes = state->writes, .last_pruned = state->last_pruned};
+    return (struct share_state_numbers){.keys = share_states_count(state->states), .last_pruned = state->last_pruned};
 }

@@ -56,8 +56,7 @@ void share_state_decide(struct coordinator_op *op, void *state, struct share_cal
 struct slice share_state_key(struct arena *arena, struct slice group, struct uuid topic_id, int32_t partition);
 /* For metrics: of one coordinator. */
 struct share_state_numbers {
-    int64_t keys, writes;
-    int64_t last_pruned;
+    int64_t keys, last_pruned;
 };
 struct share_state_numbers share_state_numbers(const struct coordinator *coordinator);
 

@@ -103,6 +103,83 @@ static void expose_partitions_of(struct exposition *e, const struct coordinator_
     }
 }
 
+/* ---- operations ---------------------------------------------------------------------------------------------------------- */
+
+static struct histogram recent_of(const struct histogram *now, const struct histogram *before) {
+    struct histogram recent = *now;
+    if (before)
+        histogram_subtract(&recent, before);
+    return recent;
+}
+
+/* Milliseconds of some operations, as attributes of a bean: _max, _p50, _p95, _p99, _p999. */
+static void expose_times(struct exposition *e, const char *kind, const char *name, const char *help, const struct histogram *recent, uint64_t total) {
+    static const struct {
+        const char *suffix;
+        double share;
+    } quantiles[] = {{"max", 1}, {"p50", 0.5}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+    for (int i = 0; i < COUNT_OF(quantiles); i++) {
+        char family[120];
+        snprintf(family, sizeof family, "kafka_server_%s_coordinator_metrics_%s_time_ms_%s", kind, name, quantiles[i].suffix);
+        expose_gauge(e, family, help, histogram_quantile(recent, total, quantiles[i].share) / 1000);
+    }
+}
+
+static void expose_operations(struct exposition *e, const struct numbers *numbers, enum coordinator_type type, const char *kind) {
+    static const struct coordinator_metrics none;
+    const struct coordinator_metrics *now = &numbers->now->sum->coordinators[type];
+    const struct coordinator_metrics *before = numbers->before ? &numbers->before->sum->coordinators[type] : &none;
+    const struct coordinator_numbers *at = &numbers->lags->coordinators;
+    struct histogram recent;
+    char name[96];
+#define TIMES(what, field, count, help)                                      \
+    recent = recent_of(&now->field, &before->field);                         \
+    expose_times(e, kind, what, help, &recent, now->count - before->count)
+    TIMES("event_queue", queue, decided, "Milliseconds until an operation was decided.");
+    TIMES("event_processing", processing, timed, "Milliseconds that deciding took.");
+    TIMES("event_purgatory", purgatory, waited, "Milliseconds until the device had what an operation told of.");
+    TIMES("batch_linger", linger, flushes, "Milliseconds that a batch gathered records.");
+    TIMES("batch_flush", flush, flushes, "Milliseconds that appending a batch took.");
+#undef TIMES
+    snprintf(name, sizeof name, "kafka_server_%s_coordinator_metrics_batch_flush_rate", kind);
+    expose_gauge(e, name, "Batches a second.", numbers->seconds > 0 ? (double)(now->flushes - before->flushes) / numbers->seconds : 0);
+    snprintf(name, sizeof name, "kafka_server_%s_coordinator_metrics_event_queue_size", kind);
+    expose_gauge(e, name, "Operations that wait to be decided.", (double)at->queued[type]);
+    snprintf(name, sizeof name, "kafka_server_%s_coordinator_metrics_batch_buffer_cache_size_bytes", kind);
+    expose_gauge(e, name, "Memory of batches.", (double)at->buffer_bytes[type]);
+    snprintf(name, sizeof name, "kafka_server_%s_coordinator_metrics_batch_buffer_cache_discard_count", kind);
+    expose_counter(e, name, "Batches so large that their memory was given back.", now->buffers_dropped);
+    double idle = 0;
+    for (int i = 0; i < numbers->broker->shard_count; i++)
+        idle += numbers_idle_share(numbers, i) / numbers->broker->shard_count;
+    snprintf(name, sizeof name, "kafka_server_%s_coordinator_metrics_thread_idle_ratio_avg", kind);
+    expose_gauge(e, name, "Share of the time that the shards slept.", idle);
+}
+
+static void expose_states(struct exposition *e, const struct numbers *numbers) {
+    static const struct coordinator_metrics none;
+    const struct coordinator_metrics *now = &numbers->now->sum->coordinators[COORDINATOR_SHARE];
+    const struct coordinator_metrics *before = numbers->before ? &numbers->before->sum->coordinators[COORDINATOR_SHARE] : &none;
+    const struct coordinator_numbers *at = &numbers->lags->coordinators;
+    struct histogram recent = recent_of(&now->write, &before->write);
+    uint64_t done = now->writes_done - before->writes_done;
+    expose_counter(e, "kafka_server_share_coordinator_metrics_write_total", "Writes of share partitions' states.", now->writes);
+    expose_gauge(e, "kafka_server_share_coordinator_metrics_write_rate", "Writes a second.",
+                 numbers->seconds > 0 ? (double)(now->writes - before->writes) / numbers->seconds : 0);
+    expose_gauge(e, "kafka_server_share_coordinator_metrics_write_latency_avg", "Milliseconds until a write is on the device.",
+                 done ? (double)recent.sum / 1000 / (double)done : 0);
+    expose_gauge(e, "kafka_server_share_coordinator_metrics_write_latency_max", "Milliseconds that the slowest took.",
+                 histogram_quantile(&recent, done, 1) / 1000);
+    expose_family(e, "kafka_server_share_coordinator_metrics_last_pruned_offset", "gauge", "Records of __share_group_state below it were deleted.");
+    for (int i = 0; i < at->pruned_count; i++) {
+        expose_begin(e);
+        expose_label_str(e, "topic", "__share_group_state");
+        expose_label_int(e, "partition", at->pruned[i].partition);
+        expose_int(e, at->pruned[i].offset);
+    }
+    expose_gauge(e, "myelin_share_states", "Share partitions whose state is kept here.", (double)at->share_states);
+}
+
 void expose_coordinators(struct exposition *e, const struct numbers *numbers) {
     const struct coordinator_numbers *from = &numbers->lags->coordinators;
     expose_manager(e, numbers);
@@ -111,4 +188,7 @@ void expose_coordinators(struct exposition *e, const struct numbers *numbers) {
     expose_partitions_of(e, from, COORDINATOR_GROUP, "group");
     expose_partitions_of(e, from, COORDINATOR_TRANSACTION, "transaction");
     expose_partitions_of(e, from, COORDINATOR_SHARE, "share");
+    expose_operations(e, numbers, COORDINATOR_GROUP, "group");
+    expose_operations(e, numbers, COORDINATOR_SHARE, "share");
+    expose_states(e, numbers);
 }

@@ -107,6 +107,51 @@ static void expose_replicas(struct exposition *e, const struct numbers *numbers)
                    (uint64_t)NUMBERS_SUM(numbers, fetch_session_evictions));
 }
 
+/* One of share partitions' histograms, of all of them together. */
+static void expose_share_histogram(struct exposition *e, const char *name, const char *help, const struct histogram *now, uint64_t total,
+                                   const struct histogram *before, uint64_t before_total, double unit) {
+    char count_name[96];
+    snprintf(count_name, sizeof count_name, "%s_count", name);
+    expose_family(e, name, "gauge", help);
+    expose_quantiles(e, now, total, before, before_total, unit, NULL, NULL);
+    expose_counter(e, count_name, "How many there were.", total);
+}
+
+static void expose_share_partition(struct exposition *e, const struct share_partition_numbers *from) {
+    expose_begin(e);
+    expose_label(e, "group", from->group);
+    expose_label(e, "topic", from->topic);
+    expose_label_int(e, "partition", from->index);
+}
+
+#define EXPOSE_SHARE_PARTITIONS(e, numbers, name, type, help, field)                                   \
+    do {                                                                                               \
+        expose_family((e), (name), (type), (help));                                                    \
+        for (int i_ = 0; i_ < (numbers)->broker->shard_count; i_++)                                    \
+            for (int k_ = 0; k_ < (numbers)->parts[i_].share_partitions_shown; k_++) {                 \
+                expose_share_partition((e), &(numbers)->parts[i_].share_partitions[k_]);               \
+                expose_int((e), (int64_t)(numbers)->parts[i_].share_partitions[k_].field);             \
+            }                                                                                          \
+    } while (0)
+
+static void expose_share_partitions(struct exposition *e, const struct numbers *numbers) {
+    const struct metrics *now = numbers->now->sum, *before = numbers->before ? numbers->before->sum : NULL;
+    EXPOSE_SHARE_PARTITIONS(e, numbers, "kafka_server_sharepartitionmetrics_inflightmessagecount", "gauge",
+                            "Records from a share partition's start offset to its end offset.", in_flight);
+    EXPOSE_SHARE_PARTITIONS(e, numbers, "kafka_server_sharepartitionmetrics_inflightbatchcount", "gauge", "Runs of those with one state.", batches);
+    EXPOSE_SHARE_PARTITIONS(e, numbers, "kafka_server_sharepartitionmetrics_acquisitionlocktimeout_total", "counter",
+                            "Records whose acquisition lock ended before they were acknowledged, since the share partition was loaded.", lock_timeouts);
+    expose_share_histogram(e, "kafka_server_sharepartitionmetrics_inflightbatchmessagecount", "Records of a batch that a member was given.",
+                           &now->share_batch, now->share_batches, before ? &before->share_batch : NULL, before ? before->share_batches : 0, 1);
+    expose_share_histogram(e, "kafka_server_sharepartitionmetrics_fetchlocktimems", "Milliseconds that a fetch had a share partition to itself.",
+                           &now->share_lock, now->share_locks, before ? &before->share_lock : NULL, before ? before->share_locks : 0, 1e-3);
+    expose_share_histogram(e, "kafka_server_sharegroupmetrics_partitionloadtimems", "Milliseconds until a share partition's state was read.",
+                           &now->share_load, now->share_loads, before ? &before->share_load : NULL, before ? before->share_loads : 0, 1e-3);
+    int64_t shown = NUMBERS_SUM(numbers, share_partitions_shown);
+    expose_gauge(e, "myelin_metrics_share_partitions_hidden", "Share partitions beyond myelin.metrics.partitions.max on a shard.",
+                 (double)(NUMBERS_SUM(numbers, share_partition_count) - shown));
+}
+
 static void expose_shares(struct exposition *e, const struct numbers *numbers) {
     static const struct {
         int type;
@@ -349,6 +394,7 @@ void expose_kafka(struct exposition *e, const struct numbers *numbers) {
     expose_topics(e, numbers);
     expose_replicas(e, numbers);
     expose_shares(e, numbers);
+    expose_share_partitions(e, numbers);
     expose_logs(e, numbers);
     expose_cleaner(e, numbers);
     expose_purgatory(e, numbers);

@@ -100,15 +100,6 @@ static void fail(struct item *item, int16_t error) {
     item->fetch->any = true;
 }
 
-static void unlock(struct item *item) {
-    struct share_partition *sp = item->sp;
-    item->sp = NULL;
-    sp->locked = false;
-    if (!list_is_empty(&sp->waiters))
-        share_wake(sp);
-    share_unref(sp);
-}
-
 static void note_size(struct share_partition *sp, const struct share_acquire *acquire, size_t size) {
     int64_t records = acquire->log_end - acquire->fetch_offset;
     if (acquire->log_end < 0 || records <= 0)
@@ -149,13 +140,17 @@ static void acquire(struct item *item) {
     if (!acquire->acquired_count)
         return;
     share_arm_timer(sp);
+    struct metrics *metrics = part->call.at->metrics;
+    metrics->share_batches += (uint64_t)acquire->acquired_count;
+    for (int i = 0; i < acquire->acquired_count; i++)
+        histogram_add(&metrics->share_batch, (uint64_t)(acquire->acquired[i].last - acquire->acquired[i].first + 1));
     struct slice bytes = window_acquired_bytes(acquire);
     item->piece = (struct piece){.ptr = bytes.ptr, .size = bytes.size};
     item->records = (struct records){.pieces = &item->piece, .piece_count = bytes.size ? 1 : 0, .size = bytes.size};
     struct partition *partition = partition_find(&part->call.at->partitions, sp->topic_id, sp->index);
     if (partition)
         partition->traffic.bytes_out += bytes.size;
-    part->call.at->metrics->bytes_out += bytes.size;
+    metrics->bytes_out += bytes.size;
     fetch->records_left = acquire->records >= fetch->records_left ? 0 : fetch->records_left - (int32_t)acquire->records;
     fetch->bytes_left = (int64_t)bytes.size >= fetch->bytes_left ? 0 : fetch->bytes_left - (int64_t)bytes.size;
     fetch->any = true;
@@ -198,7 +193,8 @@ static void read_done(struct log_read *read) {
         log_read_release(read);
         item->held = false;
     }
-    unlock(item);
+    share_unlock(item->sp);
+    item->sp = NULL;
     if (part->inside)
         part->done_inside = true;
     else
@@ -221,8 +217,7 @@ static bool begin_read(struct item *item, struct share_partition *sp, const stru
     if (fetch->records_left <= 0 || fetch->bytes_left <= 0)
         return false;
     item->sp = sp;
-    sp->locked = true;
-    share_ref(sp);
+    share_lock(sp);
     item->bytes = left > 0 ? left : 1;
     item->acquire = (struct share_acquire){.fetch_offset = offset};
     item->records = (struct records){.bytes = SLICE_EMPTY};
