@@ -53,7 +53,7 @@ static int fetch_committed(struct gathered *all, const struct found_group *group
     asked.topics_count = -1;
     request.groups = &asked;
     request.groups_count = 1;
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
+    int64_t deadline_us = client_deadline_us(client);
     int status;
     do
         status = client_call(client, group->coordinator, API_OFFSET_FETCH, &request, &response);
@@ -89,7 +89,7 @@ static int fetch_share(struct gathered *all, const struct found_group *group) {
     describe_share_group_offsets_request_init(&request);
     request.groups = &asked;
     request.groups_count = 1;
-    int64_t deadline_us = cli_now_us() + (int64_t)client->timeout_ms * 1000;
+    int64_t deadline_us = client_deadline_us(client);
     int status;
     do
         status = client_call(client, group->coordinator, API_DESCRIBE_SHARE_GROUP_OFFSETS, &request, &response);
