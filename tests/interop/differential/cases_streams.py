@@ -248,7 +248,7 @@ def streams_topologies(s):
         if note == "three replicas":
             def told():
                 answer = s.ask("StreamsGroupHeartbeat", 0, {"GroupId": group, "MemberId": "m", "MemberEpoch": m.epoch}, quiet=True)
-                return "Creation failed" in answer["Status"][0]["StatusDetail"]
+                return any("Creation failed" in one["StatusDetail"] for one in answer.get("Status") or [])
             s.until(told, "nothing is told")
             m.beat(note="creation failed")
         records(s, group, note)
