@@ -416,7 +416,8 @@ void share_write(struct share_partition *sp, const struct share_change *change, 
     write->done = done;
     write->arg = arg;
     write->batches = mem_alloc(sizeof *write->batches * (size_t)(change->count + 1));
-    memcpy(write->batches, change->batches, sizeof *write->batches * (size_t)change->count);
+    if (change->count)
+        memcpy(write->batches, change->batches, sizeof *write->batches * (size_t)change->count);
     write->task.shard = sp->shard;
     write->task.call = (struct share_call){.type = SHARE_WRITE, .group = sp->group, .topic_id = sp->topic_id, .partition = sp->index,
                                            .state_epoch = sp->state_epoch, .leader_epoch = sp->leader_epoch, .start_offset = sp->window.start,
