@@ -79,7 +79,7 @@ static void visit(struct fanout_item *base, struct partition *partition) {
     const struct share_acks *acks = item->acks;
     struct broker_shard *shard = fanout_shard(base);
     struct share_partition *sp = share_find_partition(shard, acks->group, item->topic_id, item->index);
-    if (!sp) {
+    if (!sp || sp->phase == SHARE_FAILED) {
         item->error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         fanout_item_done(base);
         return;

@@ -10,6 +10,8 @@
 #include "protocol/errors.h"
 #include "share/reset.h"
 
+enum { FAILED_MS = 100 };
+
 struct share_shard {
     struct map partitions;
     struct list all;
@@ -230,13 +232,23 @@ struct load {
     struct log_time_search search;
 };
 
+/* It stays for a moment: tried again at once for everybody who waits, it would be loaded in every turn, and nobody be told. */
+static void fail_load(struct share_partition *sp, int16_t error) {
+    if (sp->removed)
+        return;
+    sp->phase = SHARE_FAILED;
+    sp->error = error;
+    timer_start(sp->shard->shard, &sp->lock_timer, FAILED_MS * NS_PER_MS);
+    share_wake(sp);
+}
+
 static void end_load(struct load *load, int16_t error) {
     struct share_partition *sp = load->sp;
     share_task_deinit(&load->task);
     mem_free(load);
     if (error) {
         sp->shard->share->numbers.load_failures++;
-        share_remove(sp, error);
+        fail_load(sp, error);
     } else if (!sp->removed) {
         struct metrics *metrics = sp->shard->metrics;
         metrics->share_loads++;
@@ -362,6 +374,8 @@ int16_t share_get_partition(struct broker_shard *shard, struct slice group, stru
         if (error)
             return error;
     }
+    if (sp->phase == SHARE_FAILED)
+        return sp->error;
     *ret_sp = sp;
     return 0;
 }
@@ -441,6 +455,10 @@ void share_arm_timer(struct share_partition *sp) {
 
 static void lock_ended(struct shard *shard, struct timer *timer) {
     struct share_partition *sp = container_of(timer, struct share_partition, lock_timer);
+    if (sp->phase == SHARE_FAILED) {
+        share_remove(sp, sp->error);
+        return;
+    }
     struct arena arena = {0};
     struct share_change change = {.arena = &arena};
     window_expire(&sp->window, shard_now_ns(shard), share_settings(sp)->deliveries_max, &change);

@@ -1,7 +1,7 @@
 /* Share partitions of a shard: a share group's window (share/window.h) on a partition that is led here.
  *
  *   (none) --a fetch--> LOADING --state read--> ACTIVE --not led any more, deleted, fenced, group gone--> removed
- *                          +--failed: those who wait are told, the next fetch tries again--> removed
+ *                          +--failed--> FAILED: those who wait are told, and who comes --a moment--> removed, the next fetch tries again
  *
  * Memory only: what must last is written through the share coordinator (share_task.h) before it is answered. A removed one
  * lives on until nothing of it is under way. */
@@ -30,19 +30,19 @@ struct share_partition {
     struct slice group;  /* owned */
     struct uuid topic_id;
     int32_t index;
-    enum { SHARE_LOADING, SHARE_ACTIVE } phase;
+    enum { SHARE_LOADING, SHARE_ACTIVE, SHARE_FAILED } phase;
     bool removed;
     int refs;            /* what is under way and comes back to it */
     bool locked;         /* one fetch reads and acquires at a time */
     uint64_t since_ns;   /* LOADING: it began; locked: likewise */
     uint64_t lock_timeouts; /* records, since it was loaded */
-    int16_t error;       /* removed: why, for those who wait */
+    int16_t error;       /* failed, removed: why, for those who wait */
     struct share_window window;
     int32_t state_epoch, leader_epoch;
     int64_t stored_start; /* where the window is known to begin in what is stored; window.start may be further */
     int64_t record_bytes; /* an average, for how much to read */
     struct list waiters;
-    struct timer lock_timer;
+    struct timer lock_timer; /* failed: the end of the moment */
     uint64_t timer_at;
     struct share_settings settings;
     int64_t settings_offset; /* of the image they were taken from */

@@ -327,7 +327,7 @@ static bool is_worth_it(struct part *part) {
         struct share_partition *sp = partition ? share_find_partition(part->call.at, fetch->message.group_id, partition->topic_id, partition->index) : NULL;
         if (partition_is_opening(partition))
             continue;
-        if (partition_check_leader(partition) || !sp)
+        if (partition_check_leader(partition) || !sp || sp->phase == SHARE_FAILED)
             return true;
         int64_t offset = next_offset(sp, partition);
         if (offset < 0)
