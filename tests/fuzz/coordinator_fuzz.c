@@ -3,6 +3,7 @@
  * is a tombstone. Afterwards the state answers questions, and goes. */
 #include "coordinator/offset_commit.h"
 #include "coordinator/offsets.h"
+#include "coordinator/streams.h"
 #include "protocol/compress.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -33,6 +34,8 @@ static void ask_groups(struct groups *groups) {
         struct offset_fetch_response_offset_fetch_response_group answer;
         offset_fetch_response_offset_fetch_response_group_init(&answer);
         offsets_fetch(groups, &arena, &fetch, &answer);
+        struct streams_group_describe_response_described_group described;
+        streams_describe(groups, &arena, group->id, true, &described);
     }
     map_each(node, &groups->offsets->topics) {
         const struct offset_topic *topic = container_of(node, struct offset_topic, node);

@@ -228,6 +228,24 @@ TEST(no_subtopologies_are_fine) {
     end(f);
 }
 
+/* A short request may ask for tasks without end: each subtopology has one for each partition. */
+TEST(a_topology_has_so_many_tasks_at_most) {
+    struct fixture *f = begin();
+    test_topic(f->image, "in", NULL, 500);
+    int count = STREAMS_TASKS_MAX / 500 + 1;
+    f->topology.subtopologies = arena_array(&f->arena, streams_subtopology, count);
+    for (int i = 0; i < count; i++) {
+        f->topology.subtopologies[i].subtopology_id = slice_str(arena_printf(&f->arena, "%d", i));
+        f->topology.subtopologies[i].source_topics = names(f, "in", &f->topology.subtopologies[i].source_topics_count);
+    }
+    f->topology.subtopologies_count = count - 1;
+    configure(f);
+    EXPECT(streams_is_ready(&f->configured) && !f->configured.error);
+    f->topology.subtopologies_count = count;
+    EXPECT_ERROR(f, KAFKA_STREAMS_INVALID_TOPOLOGY);
+    end(f);
+}
+
 TEST(topologies_are_equal_whatever_the_order_of_their_parts) {
     struct fixture *f = begin();
     subtopology(f, "0", "a b", "", "", "");
