@@ -21,6 +21,7 @@ static const struct option_def list_options[] = {
 static const struct option_def describe_options[] = {
     {"members", 'm', OPTION_FLAG, NULL, "only the members and what they have", NULL, COMPLETE_NOTHING},
     {"offsets", 0, OPTION_FLAG, NULL, "only committed offsets and lag", NULL, COMPLETE_NOTHING},
+    {"topology", 0, OPTION_FLAG, NULL, "also what an application of Kafka Streams tells of its topology", NULL, COMPLETE_NOTHING},
 };
 static const struct option_def reset_options[] = {
     {"topic", 0, OPTION_LIST, "TOPIC[:P,P-P]", "a topic, or some of its partitions", NULL, COMPLETE_TOPIC},

@@ -146,6 +146,36 @@ static json_t *tasks_of(const struct streams_group_describe_response_task_ids *t
     return list;
 }
 
+static json_t *texts(const struct slice *list, int count) {
+    json_t *json = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(json, json_slice(list[i]));
+    return json;
+}
+
+static void add_node(json_t *nodes, json_t *subtopology, const struct streams_group_describe_response_topology_description_node *node) {
+    static const char *const types[] = {"source", "processor", "sink"};
+    json_t *topics = texts(node->source_topics, node->source_topics_count);
+    if (node->sink_topic.ptr)
+        json_array_append_new(topics, json_slice(node->sink_topic));
+    json_array_append_new(nodes, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "subtopology", subtopology, "node", json_slice(node->name), "type",
+                                           node->node_type >= 1 && node->node_type <= COUNT_OF(types) ? types[node->node_type - 1] : "unknown", "topics", topics,
+                                           "stores", texts(node->stores, node->stores_count), "successors", texts(node->successors, node->successors_count)));
+}
+
+/* What the application tells of its topology: each node of each subtopology, then those of global stores, which have none. */
+static json_t *nodes_of(const struct streams_group_describe_response_topology_description *description) {
+    json_t *nodes = json_array();
+    for (int i = 0; i < description->subtopologies_count; i++)
+        for (int k = 0; k < description->subtopologies[i].nodes_count; k++)
+            add_node(nodes, json_slice(description->subtopologies[i].subtopology_id), &description->subtopologies[i].nodes[k]);
+    for (int i = 0; i < description->global_stores_count; i++) {
+        add_node(nodes, json_null(), &description->global_stores[i].source);
+        add_node(nodes, json_null(), &description->global_stores[i].processor);
+    }
+    return nodes;
+}
+
 static int describe_streams(struct client *client, const struct found_group *found, json_t *ret) {
     struct streams_group_describe_request request;
     struct streams_group_describe_response response;
@@ -153,6 +183,7 @@ static int describe_streams(struct client *client, const struct found_group *fou
     streams_group_describe_request_init(&request);
     request.group_ids = &id;
     request.group_ids_count = 1;
+    request.include_topology_description = wire_version(&client->nodes->wire, API_STREAMS_GROUP_DESCRIBE) >= 1;
     int status = client_call(client, found->coordinator, API_STREAMS_GROUP_DESCRIBE, &request, &response);
     if (status)
         return status;
@@ -162,6 +193,7 @@ static int describe_streams(struct client *client, const struct found_group *fou
                        response.groups_count == 1 ? group->error_message : SLICE_NULL);
     SET_GROUP(ret, group);
     set(ret, "topology_epoch", group->topology ? json_integer(group->topology->epoch) : json_null());
+    set(ret, "topology", group->topology_description ? nodes_of(group->topology_description) : json_null());
     for (int i = 0; i < group->members_count; i++) {
         const struct streams_group_describe_response_member *member = &group->members[i];
         const struct streams_group_describe_response_assignment *tasks = &member->assignment;
@@ -257,7 +289,7 @@ static int describe(struct client *client, const char *name, bool members, bool 
     return status;
 }
 
-static void show(const json_t *rows) {
+static void show(const json_t *rows, bool topology) {
     static const struct output_column fields[] = {
         {"group", "group", OUTPUT_LEFT}, {"type", "type", OUTPUT_LEFT}, {"state", "state", OUTPUT_LEFT}, {"assignor", "assignor", OUTPUT_LEFT},
         {"epoch", "epoch", OUTPUT_LEFT}, {"assignment_epoch", "assigned", OUTPUT_LEFT}, {"coordinator", "coordinator", OUTPUT_LEFT}};
@@ -271,6 +303,9 @@ static void show(const json_t *rows) {
         {"topic", "TOPIC", OUTPUT_LEFT}, {"partition", "PARTITION", OUTPUT_RIGHT}, {"offset", "OFFSET", OUTPUT_RIGHT}, {"end_offset", "END", OUTPUT_RIGHT},
         {"lag", "LAG", OUTPUT_RIGHT}, {"lag_seconds", "SECONDS", OUTPUT_RIGHT}, {"stable_lag", "STABLE LAG", OUTPUT_RIGHT},
         {"stable_lag_seconds", "STABLE SECONDS", OUTPUT_RIGHT}, {"member", "MEMBER", OUTPUT_LEFT}};
+    static const struct output_column node_columns[] = {
+        {"subtopology", "SUBTOPOLOGY", OUTPUT_LEFT}, {"node", "NODE", OUTPUT_LEFT}, {"type", "TYPE", OUTPUT_LEFT}, {"topics", "TOPICS", OUTPUT_LEFT},
+        {"stores", "STORES", OUTPUT_LEFT}, {"successors", "SUCCESSORS", OUTPUT_LEFT}};
     size_t i;
     json_t *group;
     json_array_foreach((json_t *)rows, i, group) {
@@ -283,6 +318,8 @@ static void show(const json_t *rows) {
                         streams ? COUNT_OF(task_columns) : COUNT_OF(member_columns));
         if (json_array_size(json_object_get(group, "offsets")))
             output_rows(stdout, json_object_get(group, "offsets"), offset_columns, COUNT_OF(offset_columns));
+        if (topology && json_array_size(json_object_get(group, "topology")))
+            output_rows(stdout, json_object_get(group, "topology"), node_columns, COUNT_OF(node_columns));
     }
 }
 
@@ -297,7 +334,7 @@ int group_describe_run(struct options *options) {
     if (!status && options_json(options))
         output_json(stdout, rows);
     else if (!status)
-        show(rows);
+        show(rows, options_has(options, "topology"));
     json_decref(rows);
     client_close(&client);
     return worst;
