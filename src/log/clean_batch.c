@@ -199,6 +199,7 @@ static int64_t horizon_of(const uint8_t *batch) { /* INT64_MAX: none */
     return batch_attributes(batch) & BATCH_DELETE_HORIZON ? batch_base_timestamp(batch) : INT64_MAX;
 }
 
+/* Once it is so it stays the same, and so does its segment. */
 static void write_header_only(struct clean_batch *clean, const uint8_t *batch) {
     buf_clear(&clean->out);
     buf_add(&clean->out, batch, BATCH_HEADER_SIZE);
@@ -208,7 +209,7 @@ static void write_header_only(struct clean_batch *clean, const uint8_t *batch) {
     batch_set_base_timestamp(b, -1);
     batch_set_count(b, 0);
     batch_store_crc(b);
-    clean->what = CLEAN_NEW;
+    clean->what = slice_eq(buf_slice(&clean->out), slice_of(batch, batch_size(batch))) ? CLEAN_SAME : CLEAN_NEW;
 }
 
 /* Makes the time deltas of whole records count from another base. `append_time` -1: each record has its own time. */

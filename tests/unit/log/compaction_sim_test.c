@@ -47,6 +47,25 @@ TEST(a_segment_in_which_nothing_changes_is_left_alone) {
     end_world();
 }
 
+TEST(a_segment_of_an_empty_batch_is_left_alone_the_next_time) {
+    begin_world(17);
+    f.settings.segment_bytes = 100; /* none that may be joined */
+    EXPECT(open_log());
+    append((struct batch_spec){.records = "a=1", .producer_id = 9});
+    roll();
+    put("a=2");
+    roll();
+    put("x=1");
+    EXPECT_INT(clean(), ERR_OK);
+    EXPECT_STR(read_all(), "[0-0][1-1 1:a=2][2-2 2:x=1]");
+    roll();
+    put("y=1");
+    EXPECT_INT(clean(), ERR_OK);
+    EXPECT_INT(f.clean.bytes_written, 0);
+    EXPECT_STR(read_all(), "[0-0][1-1 1:a=2][2-2 2:x=1][3-3 3:y=1]");
+    end_world();
+}
+
 TEST(the_last_batch_of_a_round_stays_empty_so_that_the_end_is_known) {
     begin_world(3);
     EXPECT(open_log());
