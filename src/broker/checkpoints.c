@@ -148,14 +148,18 @@ static enum err write_file(struct fs *fs, const char *dir, const char *name, con
     return err;
 }
 
-static enum err write_clean_mark(struct fs *fs, const char *dir, int64_t broker_epoch) {
+/* Without the mark the next start reads everything again, and loses nothing. */
+static void mark_clean(struct fs *fs, const char *dir, int64_t broker_epoch) {
     struct buf text = {0};
     char *path = mem_printf("%s/" CLEAN_SHUTDOWN_FILE, dir);
     buf_printf(&text, "{\"version\":0,\"brokerEpoch\":%lld}", (long long)broker_epoch);
-    enum err err = fs_write_whole(fs, path, buf_slice(&text));
+    enum err err = fs_sync_all(fs, dir);
+    if (!err)
+        err = fs_write_whole(fs, path, buf_slice(&text));
+    if (err)
+        trace_error("broker", "a log directory cannot be marked as stopped cleanly", TRACE_STR("file", path), TRACE_ERR(err));
     mem_free(path);
     buf_deinit(&text);
-    return err;
 }
 
 static void write_run(struct work *work) {
@@ -168,9 +172,7 @@ static void write_run(struct work *work) {
         for (int kind = checkpoints->only_cleaned ? CLEANED : 0; kind < KINDS && !err; kind++)
             err = write_file(fs, dir, names[kind], &checkpoints->dirs[i].lines[kind], checkpoints->dirs[i].count[kind]);
         if (!err && checkpoints->last)
-            err = fs_sync_all(fs, dir);
-        if (!err && checkpoints->last)
-            err = write_clean_mark(fs, dir, broker->broker_epoch);
+            mark_clean(fs, dir, broker->broker_epoch);
     }
 }
 
