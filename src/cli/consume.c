@@ -24,7 +24,7 @@ struct consumer {
 
 /* ---- showing ------------------------------------------------------------------------------------------------- */
 
-static void take_headers(const rd_kafka_message_t *message, struct record *record, struct record_header *headers, int headers_max) {
+static void take_headers(const rd_kafka_message_t *message, struct cli_record *record, struct cli_header *headers, int headers_max) {
     rd_kafka_headers_t *list;
     const char *name;
     const void *value;
@@ -34,13 +34,13 @@ static void take_headers(const rd_kafka_message_t *message, struct record *recor
         return;
     while (record->header_count < headers_max &&
            rd_kafka_header_get_all(list, (size_t)record->header_count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        headers[record->header_count++] = (struct record_header){slice_str(name), value ? slice_of(value, size) : SLICE_NULL};
+        headers[record->header_count++] = (struct cli_header){slice_str(name), value ? slice_of(value, size) : SLICE_NULL};
 }
 
 static void show(struct consumer *consumer, const rd_kafka_message_t *message, const struct source *source) {
-    struct record_header headers[256];
+    struct cli_header headers[256];
     rd_kafka_timestamp_type_t type;
-    struct record record = {.topic = source->name, .partition = message->partition, .offset = message->offset};
+    struct cli_record record = {.topic = source->name, .partition = message->partition, .offset = message->offset};
     record.timestamp = rd_kafka_message_timestamp(message, &type);
     record.timestamp_type = type == RD_KAFKA_TIMESTAMP_CREATE_TIME ? "create" : type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? "append" : NULL;
     record.key = message->key ? slice_of(message->key, message->key_len) : SLICE_NULL;

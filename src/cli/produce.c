@@ -29,7 +29,7 @@ struct producer {
     int32_t partition;
     int64_t timestamp;
     struct slice key;
-    struct record_header headers[64];
+    struct cli_header headers[64];
     int header_count;
     const char *separator;
     bool null_empty, json;
@@ -76,19 +76,19 @@ static void show_progress(struct producer *producer) {
                   (long long)producer->delivered, (long long)producer->failed, size_text(producer->bytes, size));
 }
 
-static rd_kafka_headers_t *make_headers(const struct producer *producer, const struct record *record) {
+static rd_kafka_headers_t *make_headers(const struct producer *producer, const struct cli_record *record) {
     if (producer->header_count + record->header_count == 0)
         return NULL;
     rd_kafka_headers_t *headers = rd_kafka_headers_new((size_t)(producer->header_count + record->header_count));
     for (int i = 0; i < producer->header_count + record->header_count; i++) {
-        const struct record_header *header = i < producer->header_count ? &producer->headers[i] : &record->headers[i - producer->header_count];
+        const struct cli_header *header = i < producer->header_count ? &producer->headers[i] : &record->headers[i - producer->header_count];
         rd_kafka_header_add(headers, (const char *)header->key.ptr, (ssize_t)header->key.size, header->value.ptr,
                             slice_is_null(header->value) ? -1 : (ssize_t)header->value.size);
     }
     return headers;
 }
 
-static int send_record(struct producer *producer, const struct record *record) {
+static int send_record(struct producer *producer, const struct cli_record *record) {
     rd_kafka_headers_t *headers = make_headers(producer, record);
     rd_kafka_resp_err_t err;
     for (;;) {
@@ -128,7 +128,7 @@ static int decode(struct producer *producer, struct slice *bytes, enum bytes_for
 }
 
 static int send_text(struct producer *producer, struct slice text) {
-    struct record record = {.partition = producer->partition, .timestamp = producer->timestamp, .key = producer->key, .value = text};
+    struct cli_record record = {.partition = producer->partition, .timestamp = producer->timestamp, .key = producer->key, .value = text};
     size_t separator_size = producer->separator ? strlen(producer->separator) : 0;
     const uint8_t *at = separator_size ? memmem(text.ptr, text.size, producer->separator, separator_size) : NULL;
     if (separator_size && !at)
@@ -171,7 +171,7 @@ static int send_json(struct producer *producer, FILE *in, const char *name) {
             break;
         ungetc(c, in);
         json_error_t why;
-        struct record record;
+        struct cli_record record;
         json_t *object = json_loadf(in, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &why);
         buf_clear(&error);
         arena_reset(&arena);
@@ -269,7 +269,7 @@ static int read_options(struct producer *producer) {
         if (!equals || producer->header_count == COUNT_OF(producer->headers))
             return cli_usage(options, equals ? "too many headers" : "'%s' is not a header: give KEY=VALUE", header);
         producer->headers[producer->header_count++] =
-            (struct record_header){slice_of(header, (size_t)(equals - header)), slice_str(equals + 1)};
+            (struct cli_header){slice_of(header, (size_t)(equals - header)), slice_str(equals + 1)};
     }
     return CLI_OK;
 }

@@ -122,14 +122,14 @@ void record_format_deinit(struct record_format *format) {
     buf_deinit(&format->text);
 }
 
-static void show_headers(const struct record *record, enum bytes_format format, struct buf *buf) {
+static void show_headers(const struct cli_record *record, enum bytes_format format, struct buf *buf) {
     for (int i = 0; i < record->header_count; i++) {
         buf_printf(buf, "%s%.*s=", i ? "," : "", SLICE_FMT(record->headers[i].key));
         bytes_show(buf, record->headers[i].value, format);
     }
 }
 
-static void show_verb(char verb, const struct record *record, const struct record_style *style, struct buf *buf) {
+static void show_verb(char verb, const struct cli_record *record, const struct record_style *style, struct buf *buf) {
     switch (verb) {
     case 't': buf_add_str(buf, record->topic); break;
     case 'p': buf_printf(buf, "%d", record->partition); break;
@@ -146,7 +146,7 @@ static void show_verb(char verb, const struct record *record, const struct recor
     }
 }
 
-void record_format_show(const struct record_format *format, const struct record *record, const struct record_style *style, struct buf *buf) {
+void record_format_show(const struct record_format *format, const struct cli_record *record, const struct record_style *style, struct buf *buf) {
     for (size_t i = 0; i < format->text.size; i++)
         if (format->text.ptr[i])
             buf_add_byte(buf, format->text.ptr[i]);
@@ -173,7 +173,7 @@ static json_t *formatted_json(struct slice bytes, enum bytes_format format) {
     return value;
 }
 
-json_t *record_to_json(const struct record *record, const struct record_style *style) {
+json_t *record_to_json(const struct cli_record *record, const struct record_style *style) {
     json_t *headers = json_array();
     for (int i = 0; i < record->header_count; i++)
         json_array_append_new(headers, json_pack("{s:o, s:o}", "key", json_slice(record->headers[i].key), "value",
@@ -211,22 +211,22 @@ static enum err read_bytes(const json_t *value, const char *what, struct arena *
 }
 
 /* [{"key": k, "value": v}, ...] or {k: v, ...} */
-static enum err read_headers(json_t *headers, struct arena *arena, struct record *record, struct buf *error) {
+static enum err read_headers(json_t *headers, struct arena *arena, struct cli_record *record, struct buf *error) {
     size_t i;
     json_t *item;
     const char *key;
     enum err err = ERR_OK;
-    record->headers = arena_array(arena, struct record_header, json_is_array(headers) ? json_array_size(headers) : json_object_size(headers));
+    record->headers = arena_array(arena, struct cli_header, json_is_array(headers) ? json_array_size(headers) : json_object_size(headers));
     if (json_is_object(headers)) {
         json_object_foreach(headers, key, item) {
-            struct record_header *header = &record->headers[record->header_count++];
+            struct cli_header *header = &record->headers[record->header_count++];
             header->key = arena_slice(arena, slice_str(key));
             err = err ? err : read_bytes(item, "headers", arena, &header->value, error);
         }
         return err;
     }
     json_array_foreach(headers, i, item) {
-        struct record_header *header = &record->headers[record->header_count++];
+        struct cli_header *header = &record->headers[record->header_count++];
         if (!json_is_string(json_object_get(item, "key"))) {
             buf_add_str(error, "a header is {\"key\": ..., \"value\": ...}");
             return ERR_INVALID;
@@ -252,8 +252,8 @@ static enum err read_number(const json_t *object, const char *name, int64_t max,
     return ERR_OK;
 }
 
-enum err record_from_json(const json_t *object, struct arena *arena, struct record *ret_record, struct buf *error) {
-    struct record record = {.partition = -1, .offset = -1, .timestamp = -1};
+enum err record_from_json(const json_t *object, struct arena *arena, struct cli_record *ret_record, struct buf *error) {
+    struct cli_record record = {.partition = -1, .offset = -1, .timestamp = -1};
     int64_t partition = -1;
     json_t *headers = json_object_get(object, "headers");
     if (!json_is_object(object)) {

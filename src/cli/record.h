@@ -11,17 +11,17 @@
 #include "base/arena.h"
 #include "cli/output.h"
 
-struct record_header {
+struct cli_header {
     struct slice key, value;
 };
-struct record {
+struct cli_record {
     const char *topic;
     int32_t partition; /* -1: the partitioner chooses */
     int64_t offset;
     int64_t timestamp;          /* -1: none */
     const char *timestamp_type; /* "create" or "append"; NULL: none */
     struct slice key, value;
-    struct record_header *headers;
+    struct cli_header *headers;
     int header_count;
 };
 
@@ -42,12 +42,12 @@ enum err record_format_parse(struct record_format *format, const char *text, str
 struct record_style { /* how each kind of bytes is shown */
     enum bytes_format key, value, header;
 };
-void record_format_show(const struct record_format *format, const struct record *record, const struct record_style *style, struct buf *buf);
+void record_format_show(const struct record_format *format, const struct cli_record *record, const struct record_style *style, struct buf *buf);
 void record_format_deinit(struct record_format *format);
 
-json_t *record_to_json(const struct record *record, const struct record_style *style);
+json_t *record_to_json(const struct cli_record *record, const struct record_style *style);
 /* Fills what the object has; keys and values that are JSON but not text become compact JSON text. Borrows from the
  * arena. One line in `error` on failure. */
-enum err record_from_json(const json_t *object, struct arena *arena, struct record *ret_record, struct buf *error) MUST_USE;
+enum err record_from_json(const json_t *object, struct arena *arena, struct cli_record *ret_record, struct buf *error) MUST_USE;
 
 #endif

@@ -68,20 +68,12 @@ static int describe(struct client *client, const char *id, struct describe_trans
     return ret_state->error_code ? client_refused(id, ret_state->error_code, SLICE_NULL) : CLI_OK;
 }
 
-/* -1: there is no such partition, or nobody leads it. */
-static int leader_of(const struct metadata_response_metadata_response_topic *topic, int partition) {
-    for (int i = 0; i < topic->partitions_count; i++)
-        if (topic->partitions[i].partition_index == partition)
-            return topic->partitions[i].leader_id;
-    return -1;
-}
-
 static int describe_producers(struct client *client, const struct metadata_response_metadata_response_topic *topic, int partition,
                               struct describe_producers_response_partition_response *ret_found) {
     struct describe_producers_request request;
     struct describe_producers_response response;
     struct describe_producers_request_topic_request asked = {topic->name, (int32_t[]){partition}, 1};
-    int leader = leader_of(topic, partition);
+    int leader = leader_of_partition(topic, partition);
     if (leader < 0)
         return cli_fail("%.*s-%d is not there, or has no leader", SLICE_FMT(topic->name), partition);
     describe_producers_request_init(&request);
@@ -248,7 +240,7 @@ static int mark_aborted(struct client *client, const struct metadata_response_me
     marker.topics_count = 1;
     request.markers = &marker;
     request.markers_count = 1;
-    status = client_call(client, leader_of(topic, partition), API_WRITE_TXN_MARKERS, &request, &response);
+    status = client_call(client, leader_of_partition(topic, partition), API_WRITE_TXN_MARKERS, &request, &response);
     if (status)
         return status;
     int16_t code = response.markers_count == 1 && response.markers[0].topics_count == 1 && response.markers[0].topics[0].partitions_count == 1

@@ -15,7 +15,7 @@ static void clear(void) {
     buf_deinit(&error);
 }
 
-static const char *show(const char *text, const struct record *record, enum bytes_format format) {
+static const char *show(const char *text, const struct cli_record *record, enum bytes_format format) {
     struct record_format parsed;
     buf_clear(&out);
     buf_clear(&error);
@@ -27,8 +27,8 @@ static const char *show(const char *text, const struct record *record, enum byte
 }
 
 TEST(a_format_string_shows_each_part_of_a_record) {
-    struct record_header headers[] = {{SLICE_LIT("a"), SLICE_LIT("1")}, {SLICE_LIT("b"), SLICE_NULL}};
-    struct record record = {"t", 3, 42, 1700000000000, "create", SLICE_LIT("key"), SLICE_LIT("value"), headers, 2};
+    struct cli_header headers[] = {{SLICE_LIT("a"), SLICE_LIT("1")}, {SLICE_LIT("b"), SLICE_NULL}};
+    struct cli_record record = {"t", 3, 42, 1700000000000, "create", SLICE_LIT("key"), SLICE_LIT("value"), headers, 2};
     EXPECT_STR(show("%t %p %o %T %k %v %s %K %S %V [%h] 100%%\\n", &record, BYTES_TEXT),
                "t 3 42 1700000000000 key value value 3 5 5 [a=1,b=] 100%\n");
     EXPECT_STR(show("\\t\\\\\\x41\\r%%t", &record, BYTES_TEXT), "\t\\A\r%t");
@@ -61,8 +61,8 @@ TEST(bytes_are_read_in_the_form_that_is_named) {
 }
 
 TEST(a_record_survives_json) {
-    struct record_header headers[] = {{SLICE_LIT("h"), SLICE_LIT("\xff\x00")}, {SLICE_LIT("n"), SLICE_NULL}};
-    struct record record = {"t", 3, 42, 1700000000000, "create", SLICE_LIT("k\n\"\0"), SLICE_LIT("\x80"), headers, 2}, back;
+    struct cli_header headers[] = {{SLICE_LIT("h"), SLICE_LIT("\xff\x00")}, {SLICE_LIT("n"), SLICE_NULL}};
+    struct cli_record record = {"t", 3, 42, 1700000000000, "create", SLICE_LIT("k\n\"\0"), SLICE_LIT("\x80"), headers, 2}, back;
     struct arena arena = {0};
     json_t *object = record_to_json(&record, &(struct record_style){BYTES_TEXT, BYTES_TEXT, BYTES_TEXT});
     EXPECT_INT(record_from_json(object, &arena, &back, &error), ERR_OK);
@@ -76,7 +76,7 @@ TEST(a_record_survives_json) {
     clear();
 }
 
-static enum err from_json(const char *text, struct arena *arena, struct record *record) {
+static enum err from_json(const char *text, struct arena *arena, struct cli_record *record) {
     json_t *object = json_loads(text, JSON_DECODE_ANY, NULL);
     buf_clear(&error);
     enum err err = record_from_json(object, arena, record, &error);
@@ -86,7 +86,7 @@ static enum err from_json(const char *text, struct arena *arena, struct record *
 
 TEST(json_of_people_is_taken_and_nonsense_is_not) {
     struct arena arena = {0};
-    struct record record;
+    struct cli_record record;
     EXPECT_INT(from_json("{\"value\": {\"a\": [1, true]}, \"key\": 7, \"headers\": {\"x\": \"y\"}}", &arena, &record), ERR_OK);
     EXPECT(slice_eq_str(record.value, "{\"a\":[1,true]}") && slice_eq_str(record.key, "7"));
     EXPECT(slice_eq_str(record.headers[0].key, "x") && slice_eq_str(record.headers[0].value, "y"));
