@@ -73,6 +73,8 @@ static enum err decode(const struct record_type *type, int version, struct slice
 
 /* uvar frame version 1, uvar type, uvar version, body: the metadata log's and the remote log metadata's. */
 static enum err decode_framed(enum record_family family, struct slice value, json_t **ret_json) {
+    if (!value.size)
+        return ERR_CORRUPT;
     struct decoder d = decoder_of(value, NULL);
     uint32_t frame = decode_uvarint(&d), type = decode_uvarint(&d), version = decode_uvarint(&d);
     if (d.err)

@@ -166,7 +166,7 @@ void scram_client_first(struct scram *scram, struct buf *out) {
 
 /* The value of `name=` in a comma separated message; null: not there. */
 static struct slice scram_field(struct slice message, char name) {
-    const uint8_t *at = message.ptr, *end = at + message.size;
+    const uint8_t *at = message.ptr, *end = message.size ? at + message.size : at;
     while (at < end) {
         const uint8_t *comma = memchr(at, ',', (size_t)(end - at));
         const uint8_t *field_end = comma ? comma : end;
