@@ -1,9 +1,11 @@
 /* What coordinators make of any records in their partitions, as when they load: the first byte chooses the coordinator, then
  * come records of a byte (odd: of a transaction's producer, above 127: a marker that ends it), a key and a value; an empty value
- * is a tombstone. Afterwards the state answers questions, and goes. */
+ * is a tombstone. Afterwards the state answers questions, and goes. What is read of a transaction must be written, and read again
+ * as the same. */
 #include "coordinator/offset_commit.h"
 #include "coordinator/offsets.h"
 #include "coordinator/streams.h"
+#include "coordinator/txn.h"
 #include "protocol/compress.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -52,6 +54,50 @@ static void ask_groups(struct groups *groups) {
     arena_deinit(&arena);
 }
 
+/* ---- transactions ---------------------------------------------------------------------------------------------------------- */
+
+static void check_again(struct arena *arena, struct slice id, const struct txn_fields *at, const struct txn_topics *topics, int level) {
+    struct txn_fields back;
+    struct txn_topics got = {0};
+    struct slice key = txn_record_key(arena, id), value = txn_record_value(arena, at, topics, level), again;
+    enum err err = txn_record_read(arena, key, value, &again, &back, &got);
+    check(!err && slice_eq(again, id), "a record of ours cannot be read: %s", err_text(err));
+    check(back.state == at->state && back.producer_id == at->producer_id && back.epoch == at->epoch && back.timeout_ms == at->timeout_ms &&
+              back.start_ms == at->start_ms && back.update_ms == at->update_ms,
+          "a record changes when it is written again");
+    check(!level || (back.previous_id == at->previous_id && back.next_id == at->next_id && back.client_version == at->client_version),
+          "tags change when they are written again");
+    int32_t expected = at->state == TXN_EMPTY ? 0 : txn_topics_partitions(topics);
+    check(txn_topics_partitions(&got) == expected, "%d partitions become %d", expected, txn_topics_partitions(&got));
+    txn_topics_clear(&got);
+}
+
+static void decide_all(const struct txn_fields *at) {
+    struct txn_fields next;
+    bool repeated;
+    for (int commit = 0; commit < 2; commit++)
+        for (int version = 0; version <= 2; version += 2)
+            (void)!txn_decide_end(at, at->producer_id, at->epoch, commit, (int16_t)version, 9, 1, &next, &repeated);
+    struct txn_init init = {.given = at->epoch & 1, .producer_id = at->producer_id, .epoch = at->last_epoch, .timeout_ms = 1};
+    (void)!txn_decide_init(at, &init, at->epoch & 3, 9, 1, &next);
+    next = txn_complete(at, 1);
+    check(next.next_id == -1, "a complete transaction has a next id");
+}
+
+static void check_transaction(struct slice key, struct slice value) {
+    struct arena arena = {0};
+    struct txn_fields at;
+    struct txn_topics topics = {0};
+    struct slice id;
+    if (!txn_record_read(&arena, key, value, &id, &at, &topics) && value.ptr) {
+        for (int level = 0; level <= 2; level++)
+            check_again(&arena, id, &at, &topics, level);
+        decide_all(&at);
+    }
+    txn_topics_clear(&topics);
+    arena_deinit(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = input_of(data, size);
     enum coordinator_type type = (enum coordinator_type)(input_byte(&input) % COORDINATOR_TYPES);
@@ -83,6 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                             .producer_id = producer_id,
                                             .producer_epoch = producer_id < 0 ? -1 : 0};
         err = kind->replay(state, &record);
+        if (type == COORDINATOR_TRANSACTION)
+            check_transaction(record.key, record.value);
         mem_free(key_copy);
         mem_free(value_copy);
     }

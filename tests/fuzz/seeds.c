@@ -104,6 +104,22 @@ static void add_batch(struct buf *out, enum codec codec, int64_t base, int64_t p
                                 producer < 0 ? -1 : 0), "a batch of ours");
 }
 
+/* For `log dump`, and alone in a directory for `log check`. */
+static void write_cli_batches(struct slice batches) {
+    enum { DUMP = 0, CHECK = 10, NAMES = 6, SHOWS_RECORDS = 64, SHOWS_JSON = 128 };
+    struct buf seed = {0};
+    buf_add_byte(&seed, 0); /* records of users */
+    buf_add_slice(&seed, batches);
+    write_choice("cli", DUMP + SHOWS_RECORDS, buf_slice(&seed));
+    write_choice("cli", DUMP + SHOWS_RECORDS + SHOWS_JSON, buf_slice(&seed));
+    buf_clear(&seed);
+    for (int i = 0; i < NAMES; i++)
+        add_piece(&seed, SLICE_EMPTY);
+    buf_add_slice(&seed, batches);
+    write_choice("cli", CHECK, buf_slice(&seed));
+    buf_deinit(&seed);
+}
+
 static void batch_seeds(struct compressor *compressor) {
     struct buf segment = {0}, stream = {0};
     for (int codec = CODEC_NONE; codec < CODEC_COUNT; codec++) {
@@ -120,6 +136,9 @@ static void batch_seeds(struct compressor *compressor) {
     }
     write_choice("segment", 0, buf_slice(&segment));
     write_choice("segment", 1, buf_slice(&segment));
+    write_choice("segment", 5, buf_slice(&segment));
+    write_choice("segment", 6, buf_slice(&segment));
+    write_cli_batches(buf_slice(&segment));
     buf_deinit(&segment);
     buf_deinit(&stream);
 }
@@ -153,6 +172,8 @@ static void old_message_seeds(struct compressor *compressor) {
                 add_old_message(&out, magic, (enum codec)codec, 1, buf_slice(&packed));
             write_choice("batch", 0, buf_slice(&out));
             write_choice("segment", 0, buf_slice(&out));
+            write_choice("segment", 5, buf_slice(&out));
+            write_cli_batches(buf_slice(&out));
             buf_deinit(&inner);
             buf_deinit(&packed);
             buf_deinit(&out);
@@ -199,7 +220,9 @@ static void text_seeds(void) {
     write_choice("text", 2, SLICE_LIT("version: 0\ntopic_id: 4L6g3nShT-eMCtK--X86sw"));
     write_choice("text", 3, SLICE_LIT("# note\nkey=value\\\n   more\nother : \\u0041\\t\n! note\nlast"));
     write_choice("text", 4, SLICE_LIT("{\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}"));
-    write_choice("text", 4, SLICE_LIT("{\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":1}],\"data_version\":0}"));
+    write_choice("text", 4,
+                 SLICE_LIT("{\"clusterId\":\"\",\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"appliedOffset\":0,\"currentVoters\":"
+                           "[{\"voterId\":1}],\"data_version\":0}"));
     write_choice("text", 5, SLICE_LIT("#\nnode.id=1\ncluster.id=4L6g3nShT-eMCtK--X86sw\nversion=1\ndirectory.id=4L6g3nShT-eMCtK--X86sw\n"));
     write_choice("text", 6, SLICE_LIT("process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n"
                                       "listeners=PLAINTEXT://:9092,CONTROLLER://127.0.0.1:9093\ncontroller.listener.names=CONTROLLER\n"
@@ -212,6 +235,39 @@ static void text_seeds(void) {
     snapshot_end(&writer);
     write_choice("text", 7, buf_slice(&snapshot));
     buf_deinit(&snapshot);
+}
+
+/* A choice of cli_fuzz.c each. */
+static void cli_seeds(void) {
+    static const char *const texts[] = {
+        [5] = "0\n2\na-topic 0 17\n__consumer_offsets 49 0\n",
+        [6] = "#\nnode.id=1\nversion=1\n",
+        [7] = "version: 0\ntopic_id: 4L6g3nShT-eMCtK--X86sw",
+        [8] = "{\"leaderId\":1,\"leaderEpoch\":5,\"votedId\":-1,\"data_version\":1}",
+        [11] = "%t-%p %o %k=%v %h\\n",
+        [13] = "{\"topic\": \"t\", \"partition\": 0, \"timestamp\": 1764000000000, \"key\": {\"base64\": \"/w==\"}, \"value\": \"v\", "
+               "\"headers\": [{\"key\": \"h\", \"value\": null}]}",
+    };
+    static const char *const more[] = {"2026-11-24T21:00:05.250+01:00", "-90s", "@2026-11-24", "-10", "0,3,5-7", "a LoginModule required password=\"p\";"};
+    for (int i = 0; i < COUNT_OF(texts); i++)
+        if (texts[i])
+            write_choice("cli", (uint8_t)i, slice_str(texts[i]));
+    for (int i = 0; i < COUNT_OF(more); i++)
+        write_choice("cli", 11, slice_str(more[i]));
+    static const char *const bytes[] = {"text", "00ff", "/w==", "-129", "{\"a\": [1, 2]}"};
+    for (int i = 0; i < COUNT_OF(bytes); i++) {
+        struct buf seed = {0};
+        buf_add_byte(&seed, (uint8_t)i);
+        buf_add_str(&seed, bytes[i]);
+        write_choice("cli", 12, buf_slice(&seed));
+        buf_deinit(&seed);
+    }
+    struct buf server = {0};
+    buf_add_byte(&server, 0);
+    add_piece(&server, SLICE_LIT("r=nx,s=QSXCR+Q6sek8bf92,i=4096"));
+    buf_add_str(&server, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    write_choice("cli", 14, buf_slice(&server));
+    buf_deinit(&server);
 }
 
 enum journal_kind { JOURNAL_OLD = 0, JOURNAL_SMALL_ENTRIES = 4, JOURNAL_LARGE_ENTRIES = 6 }; /* as journal_fuzz.c's first byte */
@@ -313,9 +369,10 @@ static void transaction_seeds(void) {
             struct txn_fields at = {.state = (enum txn_state)state, .producer_id = 7, .previous_id = 6, .next_id = state == 2 ? 8 : -1, .epoch = 3,
                                     .client_version = 2, .timeout_ms = 60000, .start_ms = state ? TS : -1, .update_ms = TS};
             struct buf seed = {0};
+            buf_add_byte(&seed, 0); /* no producer */
             add_piece(&seed, txn_record_key(&arena, SLICE_LIT("billing")));
             add_piece(&seed, txn_record_value(&arena, &at, &topics, level));
-            write_seed("transactions", buf_slice(&seed));
+            write_choice("coordinator", 1, buf_slice(&seed));
             buf_deinit(&seed);
         }
     txn_topics_clear(&topics);
@@ -331,6 +388,7 @@ int main(int argc, char **argv) {
     old_message_seeds(compressor);
     segment_seeds();
     text_seeds();
+    cli_seeds();
     journal_seeds();
     coordinator_seeds("group_coordinator", 0);
     coordinator_seeds("transaction_coordinator", 1);

@@ -1,6 +1,7 @@
-/* A segment file and its indexes, as a crash, a bad disk or another program left them. The first byte says which of the
- * files the rest is. */
+/* A segment file and its indexes, as a crash, a bad disk or another program left them, and what a cleaner makes of it. The first
+ * byte says which of the files the rest is. */
 #include "base/crc32c.h"
+#include "log/clean_batch.h"
 #include "log/internal.h"
 #include "log/scan.h"
 #include "tests/fuzz/fuzz.h"
@@ -71,11 +72,100 @@ static void read_producer_snapshot(struct slice bytes) {
     mem_free(copy);
 }
 
+/* ---- cleaning ------------------------------------------------------------------------------------------------------------ */
+
+static struct compressor *compressor;
+static const struct aborted_txn aborted[] = {{4000, 0, 3, 0}, {4000, 6, 9, 6}};
+
+/* The next batch that a cleaning would be given; size 0: none. */
+static struct slice next_batch(const uint8_t *bytes, size_t size, size_t *at) {
+    struct slice rest = slice_of(bytes + *at, size - *at);
+    if (rest.size < BATCH_PREFIX_SIZE + BATCH_LENGTH_MIN || batch_base_offset(rest.ptr) < 0 || batch_base_offset(rest.ptr) > INT32_MAX)
+        return SLICE_EMPTY;
+    enum err err = batch_check(rest);
+    if ((err && err != ERR_UNSUPPORTED) || (err && batch_magic(rest.ptr) > 1))
+        return SLICE_EMPTY;
+    *at += batch_size(rest.ptr);
+    return slice_of(rest.ptr, batch_size(rest.ptr));
+}
+
+static void map_batches(struct clean_batch *clean, struct clean_rules *rules, struct offset_map *map, const uint8_t *bytes, size_t size) {
+    struct aborted_txn unused;
+    struct slice batch;
+    bool full = false;
+    for (size_t at = 0; !full && (batch = next_batch(bytes, size, &at)).size;) {
+        enum err err = ERR_OK;
+        if (batch_magic(batch.ptr) == 2 && batch_is_control(batch.ptr))
+            (void)clean_txns_marker(clean->txns, batch.ptr, &unused);
+        else if (batch_magic(batch.ptr) < 2 || !clean_txns_data(clean->txns, batch.ptr))
+            err = clean_map_batch(clean, map, batch, 0, &full);
+        if (err)
+            return;
+        if (!full)
+            rules->map_end = any_last_offset(batch.ptr) + 1;
+    }
+}
+
+/* What stays is a batch, at its place, with as many records as it says. */
+static void check_output(struct slice in, struct slice out) {
+    check(batch_check(out) == ERR_OK && batch_size(out.ptr) == out.size, "what a cleaning wrote is no batch");
+    check(batch_last_offset(out.ptr) == any_last_offset(in.ptr) || batch_magic(in.ptr) < 2, "the last offset has changed");
+    struct buf plain = {0};
+    struct slice payload = slice_of(out.ptr + BATCH_HEADER_SIZE, out.size - BATCH_HEADER_SIZE);
+    if (batch_codec(out.ptr) && batch_count(out.ptr)) {
+        check(codec_decompress(compressor, batch_codec(out.ptr), payload, 1 << 30, &plain) == ERR_OK, "what a cleaning wrote is no stream");
+        payload = buf_slice(&plain);
+    }
+    struct record_iterator it;
+    struct record record;
+    enum err err;
+    int count = 0;
+    record_iterator_init(&it, out.ptr, payload);
+    while (!(err = record_next(&it, &record)))
+        count++;
+    check(err == ERR_NOT_FOUND && count == batch_count(out.ptr), "%d records of %d", count, (int)batch_count(out.ptr));
+    buf_deinit(&plain);
+}
+
+static void clean_batches(struct clean_batch *clean, const uint8_t *bytes, size_t size) {
+    struct slice batch;
+    for (size_t at = 0; (batch = next_batch(bytes, size, &at)).size;) {
+        if (clean_batch(clean, batch))
+            return;
+        if (clean->what == CLEAN_NEW)
+            check_output(batch, buf_slice(&clean->out));
+    }
+}
+
+static void clean_segment(struct slice bytes, bool horizon_has_come) {
+    static const struct last_record producers[] = {{4000, 5, 0}};
+    if (!compressor)
+        compressor = compressor_create();
+    uint8_t *copy = copy_bytes(bytes);
+    fix_batches(copy, bytes.size);
+    struct offset_map map;
+    const uint64_t seed[2] = {1, 2};
+    check(offset_map_init(&map, 4096, 0.9, 1000, seed) == ERR_OK, "no map");
+    struct clean_rules rules = {.map = &map, .round_end = 10, .now_ms = 1700000000000, .delete_retention_ms = horizon_has_come ? 0 : 1000000,
+                                .producers = producers, .producer_count = 1};
+    struct clean_txns txns;
+    struct clean_batch clean = {.rules = &rules, .txns = &txns, .compressor = compressor};
+    clean_txns_init(&txns, aborted, COUNT_OF(aborted));
+    map_batches(&clean, &rules, &map, copy, bytes.size);
+    clean_txns_deinit(&txns);
+    clean_txns_init(&txns, aborted, COUNT_OF(aborted));
+    clean_batches(&clean, copy, bytes.size);
+    clean_txns_deinit(&txns);
+    clean_batch_deinit(&clean);
+    offset_map_deinit(&map);
+    mem_free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_fs();
     struct input input = input_of(data, size);
     uint8_t choice = input_byte(&input);
-    switch (choice % 5) {
+    switch (choice % 7) {
     case 0:
         scan_segment(input_rest(&input), false);
         break;
@@ -90,6 +180,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         break;
     case 4:
         read_producer_snapshot(input_rest(&input));
+        break;
+    case 5:
+    case 6:
+        clean_segment(input_rest(&input), choice % 7 == 6);
         break;
     }
     return 0;
