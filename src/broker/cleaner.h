@@ -13,6 +13,7 @@
 #include "broker/checkpoints.h"
 
 struct cleaner;
+/* The first pick comes at once; none when log.cleaner.enable is false. */
 struct cleaner *cleaner_create(struct broker *broker, struct checkpoints *checkpoints);
 void cleaner_stop(struct cleaner *cleaner); /* nothing new is begun */
 void cleaner_destroy(struct cleaner *cleaner);

@@ -58,6 +58,7 @@ struct collect_lags {
     bool second_round;
     struct log_read read;
 };
+/* Zeroed but for broker, finished and lags_max. finished() runs on the shard that is visited last, in a later turn. */
 void collect_lags_start(struct collect_lags *lags);
 void collect_lags_free(struct collect_lags *lags); /* what it holds */
 /* Records from the committed offset to `end`. */

@@ -11,6 +11,7 @@ struct txn_visit {
     /* On the request's shard. Not 0: txn has no answer. May run before txn_visit() returns. */
     void (*done)(struct txn_visit *visit, int16_t error);
 };
+/* As coordinator_visit(); without a transactional id it is refused (INVALID_REQUEST). */
 void txn_visit(struct txn_visit *visit, struct request *request, bool own_arena);
 
 #endif

@@ -48,14 +48,16 @@ struct share_window {
     int64_t gap_start, gap_end;
 };
 
-void window_deinit(struct share_window *window);
+void window_deinit(struct share_window *window); /* frees what it owns; zeroed again */
 /* What was stored: batches in order, without overlaps. CORRUPT: it cannot be. */
 enum err window_load(struct share_window *window, int64_t start, const struct share_batch *batches, int count) MUST_USE;
 
+/* Where a read begins: the first offset that may be acquired; end + 1 when it is behind all that is in flight. */
 int64_t window_next_fetch_offset(struct share_window *window);
 static inline int64_t window_in_flight(const struct share_window *window) { /* all offsets between start and end count */
     return window->count ? window->end - window->start + 1 : 0;
 }
+/* Something is available again, or there is room for records that are not in flight yet. */
 bool window_can_acquire(struct share_window *window, int64_t in_flight_max);
 /* Terminal records from start on. */
 int64_t window_complete_count(const struct share_window *window);
@@ -91,6 +93,7 @@ struct share_acquire {
     int64_t log_end;         /* behind the last whole batch that was looked at; -1: there was none */
     bool archived;           /* records were archived without being given to anyone: start may have moved */
 };
+/* Gives out what it may of the bytes; never fails. What was acquired must be told, or it stays locked until deadline_ns. */
 void window_acquire(struct share_window *window, struct share_acquire *acquire);
 /* Where in the bytes the batches lie that hold what was acquired. */
 struct slice window_acquired_bytes(const struct share_acquire *acquire);
