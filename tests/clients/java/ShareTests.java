@@ -205,6 +205,80 @@ final class ShareTests {
                 Suite.expect(consumer.poll(Duration.ofMillis(300)).isEmpty(), "more records");
             }
         });
+        Suite.test("a_share_group_may_begin_so_long_ago", () -> {
+            DataTests.createTopic("share-since", 1);
+            configure("share-since", "share.auto.offset.reset", "by_duration:PT1H");
+            long now = System.currentTimeMillis();
+            try (KafkaProducer<byte[], byte[]> producer = DataTests.producer()) {
+                for (int i = 0; i < 20; i++)
+                    producer.send(new ProducerRecord<>("share-since", 0, now - (i < 10 ? 7_200_000 : 600_000), null, DataTests.bytes("r" + i)));
+                producer.flush();
+            }
+            try (var consumer = member("share-since")) {
+                consumer.subscribe(Set.of("share-since"));
+                List<String> got = take(consumer, 10, null).stream().map(ShareTests::text).toList();
+                Suite.expectEqual(got, java.util.stream.IntStream.range(10, 20).mapToObj(i -> "r" + i).toList(), "records of the last hour");
+                commit(consumer);
+                produce("share-since", 20, 1);
+                Suite.expectEqual(take(consumer, 1, null).stream().map(ShareTests::text).toList(), List.of("r20"), "what comes next");
+            }
+        });
+        Suite.test("a_share_group_passes_over_what_is_compacted_aborted_or_deleted", () -> {
+            DataTests.createTopic("share-gaps", 1, "cleanup.policy", "compact,delete", "min.cleanable.dirty.ratio", "0", "segment.ms", "100");
+            configure("share-gaps", "share.auto.offset.reset", "earliest", "share.isolation.level", "read_committed");
+            TopicPartition partition = new TopicPartition("share-gaps", 0);
+            long then = System.currentTimeMillis() - 3_600_000;
+            try (KafkaProducer<byte[], byte[]> producer = DataTests.producer()) {
+                for (int i = 0; i < 40; i++) /* each in a segment of its own: four keys, ten times */
+                    Suite.get(producer.send(new ProducerRecord<>("share-gaps", 0, then + i * 1000, DataTests.bytes("k" + i % 4), DataTests.bytes("r" + i))));
+            }
+            try (KafkaProducer<byte[], byte[]> producer = DataTests.producer("transactional.id", "share-gaps")) {
+                producer.initTransactions();
+                for (String kind : List.of("a", "c")) {
+                    producer.beginTransaction();
+                    for (int i = 0; i < 5; i++)
+                        producer.send(new ProducerRecord<>("share-gaps", 0, then + 50_000, DataTests.bytes(kind + i), DataTests.bytes(kind + i)));
+                    producer.flush(); /* what was not sent would be forgotten with the transaction */
+                    if (kind.equals("c"))
+                        producer.commitTransaction();
+                    else
+                        producer.abortTransaction();
+                }
+                producer.beginTransaction();
+                producer.send(new ProducerRecord<>("share-gaps", 0, then + 60_000, DataTests.bytes("end"), DataTests.bytes("end")));
+                producer.commitTransaction();
+            }
+            Suite.ask("restart"); /* what was in memory is in segments now */
+            try (var consumer = DataTests.consumer("isolation.level", "read_committed")) {
+                consumer.assign(List.of(partition));
+                long last = consumer.endOffsets(List.of(partition)).get(partition);
+                Suite.eventually("the topic is compacted", () -> {
+                    int count = 0;
+                    consumer.seekToBeginning(List.of(partition));
+                    while (consumer.position(partition) < last)
+                        count += consumer.poll(Duration.ofMillis(100)).count();
+                    return count == 10;
+                });
+            }
+            try (var consumer = member("share-gaps", "share.acknowledgement.mode", "explicit", "share.acquire.mode", "record_limit", "max.poll.records", "1")) {
+                consumer.subscribe(Set.of("share-gaps"));
+                Suite.expectEqual(take(consumer, 1, AcknowledgeType.RELEASE).stream().map(ShareTests::text).toList(), List.of("r36"), "the first record there is");
+                commit(consumer);
+            }
+            try (Admin admin = Admin.create(DataTests.properties())) {
+                Suite.get(admin.deleteRecords(Map.of(partition, org.apache.kafka.clients.admin.RecordsToDelete.beforeOffset(38))).all());
+                try (var consumer = member("share-gaps")) {
+                    consumer.subscribe(Set.of("share-gaps"));
+                    List<String> got = take(consumer, 8, null).stream().map(ShareTests::text).toList();
+                    Suite.expectEqual(got, List.of("r38", "r39", "c0", "c1", "c2", "c3", "c4", "end"), "what is left");
+                    commit(consumer);
+                    Suite.expect(consumer.poll(Duration.ofMillis(300)).isEmpty(), "there is more");
+                }
+                var spec = Map.of("share-gaps", new org.apache.kafka.clients.admin.ListShareGroupOffsetsSpec());
+                var at = Suite.get(admin.listShareGroupOffsets(spec).all()).get("share-gaps").get(partition);
+                Suite.expectEqual(at.lag().orElse(-1L), 0L, "the lag of the group, which begins at " + at.startOffset() + " of 54,");
+            }
+        });
         Suite.test("a_closed_share_consumer_gives_back_what_it_held", () -> {
             DataTests.createTopic("share-close", 1);
             configure("share-close", "share.auto.offset.reset", "earliest");

@@ -108,7 +108,7 @@ final class Suite {
 
     public static void main(String[] args) throws Exception {
         wanted = args.length > 0 ? args[0] : "";
-        useBroker("num.partitions=3");
+        useBroker("num.partitions=3 log.cleaner.backoff.ms=200");
         DataTests.run();
         AdminTests.run();
         ConfigTests.run();
