@@ -137,7 +137,7 @@ fuzz-programs: $(FUZZ_BIN) $(FUZZ_SEEDS)
 
 # The load generator and the floors are instruments: built plainly, on their own.
 BENCH_BIN := $(patsubst bench/%.c,build/bench/%,$(wildcard bench/*.c))
-build/bench/%: bench/%.c
+build/bench/%: bench/%.c bench/client.h
 	@mkdir -p $(@D)
 	@$(CC) -O2 -msse4.2 -pthread -o $@ $< -luring
 

@@ -3,17 +3,9 @@
  *
  *     build/bench/share_load HOST PORT GROUP TOPIC_ID_HEX PARTITIONS CONNECTIONS MAX_RECORDS SECONDS */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <endian.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "client.h"
 
 enum { RANGES_MAX = 4096, ANSWER_MAX = 64 << 20 };
 struct range {
@@ -31,26 +23,17 @@ static uint8_t topic_id[16];
 static double until;
 
 static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return (double)now_ns() / 1e9;
 }
 
-static uint8_t *put(uint8_t *at, uint64_t value, int bytes) {
-    for (int i = bytes - 1; i >= 0; i--)
-        *at++ = (uint8_t)(value >> (8 * i));
-    return at;
+static void put_uvarint(struct bytes *b, uint32_t x) {
+    for (; x >= 128; x >>= 7)
+        put8(b, (int)(x | 128));
+    put8(b, (int)x);
 }
-static uint8_t *put_uvar(uint8_t *at, uint32_t value) {
-    for (; value >= 128; value >>= 7)
-        *at++ = (uint8_t)(value | 128);
-    *at++ = (uint8_t)value;
-    return at;
-}
-static uint8_t *put_text(uint8_t *at, const char *text) {
-    at = put_uvar(at, (uint32_t)strlen(text) + 1);
-    memcpy(at, text, strlen(text));
-    return at + strlen(text);
+static void put_compact(struct bytes *b, const char *text) {
+    put_uvarint(b, (uint32_t)strlen(text) + 1);
+    put(b, text, strlen(text));
 }
 static uint64_t get(const uint8_t **at, int bytes) {
     uint64_t value = 0;
@@ -72,32 +55,46 @@ static void skip_bytes(const uint8_t **at) { /* compact, nullable */
     *at += size ? size - 1 : 0;
 }
 
-static size_t request(uint8_t *out, const char *id, int32_t epoch, const struct range *ranges, int count) {
-    uint8_t *at = put(out + 4, 78, 2);
-    at = put(put(at, 1, 2), (uint64_t)epoch, 4);
-    at = put(at, 5, 2);
-    memcpy(at, "bench", 5);
-    at = put_uvar(at + 5, 0);
-    at = put_text(put_text(at, group), id);
-    at = put(put(put(put(put(put(at, (uint64_t)epoch, 4), 500, 4), 1, 4), 50 << 20, 4), (uint64_t)max_records, 4), (uint64_t)max_records, 4);
-    at = put_uvar(at, 2);
-    memcpy(at, topic_id, 16);
-    at = put_uvar(at + 16, (uint32_t)partitions + 1);
+static void make_request(struct bytes *b, const char *id, int32_t epoch, const struct range *ranges, int count) {
+    b->size = 0;
+    put32(b, 0); /* the frame's size */
+    put16(b, 78);
+    put16(b, 1);
+    put32(b, epoch);
+    put_text(b, "bench");
+    put8(b, 0);
+    put_compact(b, group);
+    put_compact(b, id);
+    put32(b, epoch);
+    put32(b, 500);
+    put32(b, 1);
+    put32(b, 50 << 20);
+    put32(b, max_records);
+    put32(b, max_records);
+    put_uvarint(b, 2);
+    put(b, topic_id, sizeof topic_id);
+    put_uvarint(b, (uint32_t)partitions + 1);
     for (int p = 0; p < partitions; p++) {
-        int mine = 0;
+        uint32_t mine = 0;
         for (int i = 0; i < count; i++)
             mine += ranges[i].partition == p;
-        at = put_uvar(put(at, (uint64_t)p, 4), (uint32_t)mine + 1);
-        for (int i = 0; i < count; i++)
-            if (ranges[i].partition == p) {
-                at = put(put(at, (uint64_t)ranges[i].first, 8), (uint64_t)ranges[i].last, 8);
-                at = put_uvar(put(put_uvar(at, 2), 1, 1), 0);
-            }
-        at = put_uvar(at, 0);
+        put32(b, p);
+        put_uvarint(b, mine + 1);
+        for (int i = 0; i < count; i++) {
+            if (ranges[i].partition != p)
+                continue;
+            put64(b, ranges[i].first);
+            put64(b, ranges[i].last);
+            put_uvarint(b, 2); /* one type, accepted, for all of them */
+            put8(b, 1);
+            put8(b, 0);
+        }
+        put8(b, 0);
     }
-    at = put_uvar(put_uvar(put_uvar(at, 0), 1), 0);
-    put(out, (uint64_t)(at - out - 4), 4);
-    return (size_t)(at - out);
+    put8(b, 0);
+    put_uvarint(b, 1); /* nothing forgotten */
+    put8(b, 0);
+    store32(b->ptr, (uint32_t)b->size - 4);
 }
 
 static void note(struct member *member, int16_t error, const char *where) {
@@ -151,23 +148,18 @@ static void receive(int fd, void *to, size_t size) {
 
 static void *run(void *arg) {
     struct member *member = arg;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &address.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address))
-        exit((perror("connect"), 1));
-    uint8_t *answer = malloc(ANSWER_MAX), *out = malloc((size_t)(RANGES_MAX + partitions) * 32 + 4096);
+    int fd = dial(host, port);
+    uint8_t *answer = malloc(ANSWER_MAX);
+    struct bytes out = {0};
     struct range *ranges = malloc(sizeof *ranges * RANGES_MAX);
     char id[32];
     snprintf(id, sizeof id, "member-%d", member->index);
     for (int32_t epoch = 0, count = 0; now() < until; epoch++) {
-        size_t size = request(out, id, epoch, ranges, count);
-        if (send(fd, out, size, MSG_NOSIGNAL) != (ssize_t)size)
-            exit((perror("send"), 1));
-        uint32_t length;
-        receive(fd, &length, 4);
-        length = ntohl(length);
+        make_request(&out, id, epoch, ranges, count);
+        send_all(fd, &out);
+        uint8_t prefix[4];
+        receive(fd, prefix, sizeof prefix);
+        uint32_t length = (uint32_t)get32(prefix);
         if (length > ANSWER_MAX)
             exit((fprintf(stderr, "an answer of %u bytes\n", length), 1));
         receive(fd, answer, length);

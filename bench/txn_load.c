@@ -6,16 +6,10 @@
  * PARTITIONS of the topic are in each transaction; the records are spread over them. A producer that is told to come again
  * (its last transaction is not over yet) does so at once. Printed: transactions a second, latency from the first byte of
  * Produce to the answer of EndTxn, and how often a request was repeated. */
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
+#define _GNU_SOURCE
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "client.h"
 
 enum { FRAME_MAX = 8 << 20, SAMPLES_MAX = 4 << 20 };
 static const char *host, *topic;
@@ -27,8 +21,8 @@ static uint64_t begin_us;
 struct producer {
     pthread_t thread;
     int index, fd;
-    uint8_t *out, *in;
-    size_t size, in_size;
+    struct bytes out, batch, front; /* a request; what is made for it: a batch, a record up to its value */
+    uint8_t *in;
     int64_t id;
     int16_t epoch;
     uint64_t done, repeated;
@@ -36,107 +30,68 @@ struct producer {
 };
 
 static uint64_t now_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-static void die(const char *what) {
-    perror(what);
-    exit(1);
+    return (uint64_t)now_ns() / 1000;
 }
 
 /* ---- encoding --------------------------------------------------------------------------------------------------------- */
 
-static void put(struct producer *p, const void *bytes, size_t size) {
-    memcpy(p->out + p->size, bytes, size);
-    p->size += size;
-}
-static void put8(struct producer *p, int x) {
-    p->out[p->size++] = (uint8_t)x;
-}
-static void put16(struct producer *p, int x) {
-    put8(p, x >> 8);
-    put8(p, x);
-}
-static void put32(struct producer *p, uint32_t x) {
-    put16(p, (int)(x >> 16));
-    put16(p, (int)x);
-}
-static void put64(struct producer *p, uint64_t x) {
-    put32(p, (uint32_t)(x >> 32));
-    put32(p, (uint32_t)x);
-}
-static void put_uvar(struct producer *p, uint64_t x) {
+static void put_uvarint(struct bytes *b, uint64_t x) {
     for (; x >= 0x80; x >>= 7)
-        put8(p, (int)(x | 0x80));
-    put8(p, (int)x);
+        put8(b, (int)(x | 0x80));
+    put8(b, (int)x);
 }
-static void put_zigzag(struct producer *p, int64_t x) {
-    put_uvar(p, ((uint64_t)x << 1) ^ (uint64_t)(x >> 63));
-}
-static void put_text(struct producer *p, const char *text) { /* compact */
-    put_uvar(p, strlen(text) + 1);
-    put(p, text, strlen(text));
+static void put_compact(struct bytes *b, const char *text) {
+    put_uvarint(b, strlen(text) + 1);
+    put(b, text, strlen(text));
 }
 static void head(struct producer *p, int key, int version) {
-    p->size = 4;
-    put16(p, key);
-    put16(p, version);
-    put32(p, 7);
-    put16(p, 4);
-    put(p, "load", 4);
-    put8(p, 0);
+    p->out.size = 0;
+    put32(&p->out, 0); /* the frame's size */
+    put16(&p->out, key);
+    put16(&p->out, version);
+    put32(&p->out, 7);
+    put16(&p->out, 4);
+    put(&p->out, "load", 4);
+    put8(&p->out, 0);
 }
 static const char *id_of(const struct producer *p, char text[32]) {
     snprintf(text, 32, "load-%d", p->index);
     return text;
 }
 
-static uint32_t crc32c(const uint8_t *bytes, size_t size) {
-    uint64_t crc = 0xffffffff;
-    for (; size >= 8; bytes += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        crc = __builtin_ia32_crc32di(crc, word);
-    }
-    for (; size; bytes++, size--)
-        crc = __builtin_ia32_crc32qi((uint32_t)crc, *bytes);
-    return ~(uint32_t)crc;
-}
-static void store32(uint8_t *at, uint32_t x) {
-    x = htonl(x);
-    memcpy(at, &x, 4);
-}
-
-static void put_batch(struct producer *p, int count) {
-    size_t start = p->size;
-    put64(p, 0);
-    put32(p, 0);
-    put32(p, 0xffffffff);
-    put8(p, 2);
-    put32(p, 0);
-    put16(p, 0x10);
-    put32(p, (uint32_t)count - 1);
-    put64(p, 1700000000000);
-    put64(p, 1700000000000);
-    put64(p, (uint64_t)p->id);
-    put16(p, p->epoch);
-    put32(p, 0);
-    put32(p, (uint32_t)count);
+static void make_batch(struct producer *p, int count) {
+    struct bytes *b = &p->batch, *front = &p->front;
+    b->size = 0;
+    put64(b, 0);
+    put32(b, 0);
+    put32(b, -1);
+    put8(b, 2);
+    put32(b, 0);
+    put16(b, 0x10);
+    put32(b, count - 1);
+    put64(b, 1700000000000);
+    put64(b, 1700000000000);
+    put64(b, p->id);
+    put16(b, p->epoch);
+    put32(b, 0);
+    put32(b, count);
     for (int i = 0; i < count; i++) {
         uint8_t key[2] = {(uint8_t)i, (uint8_t)p->index};
-        size_t at = p->size;
-        put8(p, 0), put_zigzag(p, 0), put_zigzag(p, i), put_zigzag(p, 2), put(p, key, 2), put_zigzag(p, record_bytes);
-        size_t body = p->size - at + (size_t)record_bytes + 1;
-        p->size = at;
-        put_zigzag(p, (int64_t)body);
-        put8(p, 0), put_zigzag(p, 0), put_zigzag(p, i), put_zigzag(p, 2), put(p, key, 2), put_zigzag(p, record_bytes);
-        memset(p->out + p->size, 'a' + i % 26, (size_t)record_bytes);
-        p->size += (size_t)record_bytes;
-        put8(p, 0);
+        front->size = 0;
+        put8(front, 0);
+        put_varint(front, 0);
+        put_varint(front, i);
+        put_varint(front, 2);
+        put(front, key, 2);
+        put_varint(front, record_bytes);
+        put_varint(b, (int64_t)front->size + record_bytes + 1);
+        put(b, front->ptr, front->size);
+        memset(bytes_reserve(b, (size_t)record_bytes), 'a' + i % 26, (size_t)record_bytes);
+        b->size += (size_t)record_bytes;
+        put8(b, 0);
     }
-    store32(p->out + start + 8, (uint32_t)(p->size - start - 12));
-    store32(p->out + start + 17, crc32c(p->out + start + 21, p->size - start - 21));
+    store32(b->ptr + 8, (uint32_t)(b->size - 12));
+    store32(b->ptr + 17, crc32c(b->ptr + 21, b->size - 21));
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------------------------------- */
@@ -151,39 +106,25 @@ static void receive(struct producer *p, void *ptr, size_t size) {
 }
 /* The answer's body, behind correlation id and (flexible) header tags. */
 static const uint8_t *ask(struct producer *p) {
-    store32(p->out, (uint32_t)p->size - 4);
-    for (size_t at = 0; at < p->size;) {
-        ssize_t sent = send(p->fd, p->out + at, p->size - at, MSG_NOSIGNAL);
-        if (sent <= 0)
-            die("send");
-        at += (size_t)sent;
-    }
-    uint32_t size;
-    receive(p, &size, 4);
-    p->in_size = ntohl(size);
-    if (p->in_size > FRAME_MAX)
+    store32(p->out.ptr, (uint32_t)p->out.size - 4);
+    send_all(p->fd, &p->out);
+    uint8_t prefix[4];
+    receive(p, prefix, sizeof prefix);
+    size_t size = (size_t)get32(prefix);
+    if (size > FRAME_MAX)
         die("frame");
-    receive(p, p->in, p->in_size);
+    receive(p, p->in, size);
     return p->in + 5;
-}
-static int16_t get16(const uint8_t *at) {
-    return (int16_t)(at[0] << 8 | at[1]);
-}
-static int64_t get64(const uint8_t *at) {
-    uint64_t x = 0;
-    for (int i = 0; i < 8; i++)
-        x = x << 8 | at[i];
-    return (int64_t)x;
 }
 
 static int init(struct producer *p) {
     char id[32];
     head(p, 22, 4);
-    put_text(p, id_of(p, id));
-    put32(p, 60000);
-    put64(p, UINT64_MAX);
-    put16(p, -1);
-    put8(p, 0);
+    put_compact(&p->out, id_of(p, id));
+    put32(&p->out, 60000);
+    put64(&p->out, -1);
+    put16(&p->out, -1);
+    put8(&p->out, 0);
     const uint8_t *a = ask(p);
     int error = get16(a + 4);
     p->id = get64(a + 6);
@@ -194,10 +135,10 @@ static int init(struct producer *p) {
 static void find_coordinator(struct producer *p) {
     char id[32];
     head(p, 10, 4);
-    put8(p, 1);
-    put_uvar(p, 2);
-    put_text(p, id_of(p, id));
-    put8(p, 0);
+    put8(&p->out, 1);
+    put_uvarint(&p->out, 2);
+    put_compact(&p->out, id_of(p, id));
+    put8(&p->out, 0);
     ask(p);
 }
 
@@ -205,27 +146,21 @@ static void find_coordinator(struct producer *p) {
 static int produce(struct producer *p) {
     char id[32];
     head(p, 0, 12);
-    put_text(p, id_of(p, id));
-    put16(p, -1);
-    put32(p, 30000);
-    put_uvar(p, 2);
-    put_text(p, topic);
-    put_uvar(p, (uint64_t)partitions + 1);
+    put_compact(&p->out, id_of(p, id));
+    put16(&p->out, -1);
+    put32(&p->out, 30000);
+    put_uvarint(&p->out, 2);
+    put_compact(&p->out, topic);
+    put_uvarint(&p->out, (uint64_t)partitions + 1);
     for (int i = 0; i < partitions; i++) {
-        put32(p, (uint32_t)((p->index + i) % producers));
-        size_t at = p->size; /* the length of a compact field comes first: the batch is built behind room for it */
-        p->size += 5;
-        size_t start = p->size;
-        put_batch(p, records / partitions);
-        size_t size = p->size - start;
-        p->size = at;
-        put_uvar(p, size + 1);
-        memmove(p->out + p->size, p->out + start, size);
-        p->size += size;
-        put8(p, 0);
+        put32(&p->out, (p->index + i) % producers);
+        make_batch(p, records / partitions);
+        put_uvarint(&p->out, p->batch.size + 1);
+        put(&p->out, p->batch.ptr, p->batch.size);
+        put8(&p->out, 0);
     }
-    put8(p, 0);
-    put8(p, 0);
+    put8(&p->out, 0);
+    put8(&p->out, 0);
     const uint8_t *a = ask(p);
     a += 1 + 1 + strlen(topic) + 1; /* one topic, its name, its partitions */
     for (int i = 0; i < partitions; i++) {
@@ -240,11 +175,11 @@ static int produce(struct producer *p) {
 static int end(struct producer *p) {
     char id[32];
     head(p, 26, 5);
-    put_text(p, id_of(p, id));
-    put64(p, (uint64_t)p->id);
-    put16(p, p->epoch);
-    put8(p, 1);
-    put8(p, 0);
+    put_compact(&p->out, id_of(p, id));
+    put64(&p->out, p->id);
+    put16(&p->out, p->epoch);
+    put8(&p->out, 1);
+    put8(&p->out, 0);
     const uint8_t *a = ask(p);
     int error = get16(a + 4);
     if (!error) {
@@ -256,14 +191,7 @@ static int end(struct producer *p) {
 
 static void *run(void *arg) {
     struct producer *p = arg;
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &address.sin_addr);
-    p->fd = socket(AF_INET, SOCK_STREAM, 0);
-    int one = 1;
-    if (connect(p->fd, (struct sockaddr *)&address, sizeof address))
-        die("connect");
-    setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    p->out = malloc(FRAME_MAX);
+    p->fd = dial(host, port);
     p->in = malloc(FRAME_MAX);
     p->latency_us = malloc(sizeof *p->latency_us * SAMPLES_MAX);
     for (int tries = 0; init(p); tries++) {
