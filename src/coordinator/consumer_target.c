@@ -10,8 +10,7 @@ static bool is_time(const struct consumer_step *step) {
     struct coordinator *coordinator = step->op->coordinator;
     int64_t interval_ms = coordinator_group_config_int(coordinator, step->group_id, "consumer.assignment.interval.ms",
                                                        "group.consumer.assignment.interval.ms");
-    return step->group->target_timestamp_ms == 0 || interval_ms == 0 ||
-           coordinator_now_ms(coordinator) >= step->group->target_timestamp_ms + interval_ms;
+    return !coordinator_is_recent(coordinator, step->group->target_timestamp_ms, interval_ms);
 }
 
 /* ---- the description ------------------------------------------------------------------------------------------------------------ */

@@ -115,6 +115,11 @@ static inline int64_t coordinator_now_ms(const struct coordinator *coordinator) 
 static inline uint64_t coordinator_now_ns(const struct coordinator *coordinator) { /* monotonic, for timeouts */
     return shard_now_ns(coordinator->host->shard);
 }
+/* Is a stored time less than so long ago? One that is ahead, since the clock was put back, is not; 0: not known. */
+static inline bool coordinator_is_recent(const struct coordinator *coordinator, int64_t at_ms, int64_t within_ms) {
+    int64_t now_ms = coordinator_now_ms(coordinator);
+    return at_ms > 0 && at_ms <= now_ms && now_ms - at_ms < within_ms;
+}
 void coordinator_uuid(struct coordinator *coordinator, struct uuid *ret_uuid);
 /* A broker's setting as it holds now; `key` is Kafka's. */
 int64_t coordinator_config_int(const struct coordinator *coordinator, const char *key);

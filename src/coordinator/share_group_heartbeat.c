@@ -298,7 +298,7 @@ static void stay(struct beat *beat, const struct share_client *client, struct sh
     struct share_group unknown = {.base = {.groups = groups, .id = beat->request->group_id}};
     int64_t interval = share_config(group ? group : &unknown, "share.assignment.interval.ms", "group.share.assignment.interval.ms");
     int32_t target_epoch = group ? group->assignment_epoch : 1;
-    if (target_epoch < beat->epoch && (!group || !group->assignment_ms || !interval || now >= group->assignment_ms + interval)) {
+    if (target_epoch < beat->epoch && !(group && coordinator_is_recent(groups->coordinator, group->assignment_ms, interval))) {
         compute_targets(beat);
         target_epoch = beat->epoch;
         share_add_target_epoch(beat->op, beat->request->group_id, target_epoch, now);

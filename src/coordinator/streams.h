@@ -10,6 +10,7 @@
  * streams_replay.c     records into state        streams_records.c    state into records
  * streams_heartbeat.c  joins and heartbeats      streams_leave.c      leaves, timeouts
  * streams_target.c     the target assignment     streams_describe.c   StreamsGroupDescribe
+ * streams_check.c      what is wrong whatever the group is
  * streams_settings.c   settings of groups        streams_description.c what an application tells of its topology
  *
  * Everything runs in decide() of an operation (coordinator.h): it reads the state, adds records, fills in the answer; the

@@ -92,6 +92,7 @@ def records(s, group, note=""):
 
 def create(s, name, partitions):
     """Until each of the coordinators sees it too."""
+    ready(s)
     s.create(name, partitions)
     for group in one_of_each_partition(f"probe-{s.case}-{name}-"):
         def seen():

@@ -410,6 +410,17 @@ TEST(offsets_and_their_group_expire) {
     world_end();
 }
 
+TEST(a_time_is_recent_for_so_long_and_not_when_the_clock_was_put_back) {
+    world_begin(COORDINATOR_GROUP);
+    const struct coordinator *coordinator = world.coordinator;
+    int64_t now_ms = coordinator_now_ms(coordinator);
+    EXPECT(coordinator_is_recent(coordinator, now_ms, 1) && coordinator_is_recent(coordinator, now_ms - 99, 100));
+    EXPECT(!coordinator_is_recent(coordinator, now_ms - 100, 100) && !coordinator_is_recent(coordinator, now_ms, 0));
+    EXPECT(!coordinator_is_recent(coordinator, now_ms + 1, 100) && !coordinator_is_recent(coordinator, INT64_MAX, 100));
+    EXPECT(!coordinator_is_recent(coordinator, 0, INT64_MAX) && !coordinator_is_recent(coordinator, INT64_MIN, 100));
+    world_end();
+}
+
 TEST(ids_are_hashed_as_java_hashes_strings) {
     EXPECT_INT((int32_t)coordinator_hash(SLICE_LIT("")), 0);
     EXPECT_INT((int32_t)coordinator_hash(SLICE_LIT("group")), 98629247);
