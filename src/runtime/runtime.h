@@ -158,7 +158,8 @@ enum err fs_sync_all(struct fs *fs, const char *path) MUST_USE;
 enum err fs_list(struct fs *fs, const char *path, struct fs_entry **ret_entries, int *ret_count) MUST_USE;
 void fs_list_free(struct fs_entry *entries, int count);
 enum err fs_space(struct fs *fs, const char *path, int64_t *ret_total, int64_t *ret_usable) MUST_USE;
-/* Whole-file POSIX record lock (as Kafka's .lock); held until the file is closed. ERR_BUSY. */
+/* Whole-file POSIX record lock (as Kafka's .lock); held until the file is closed. ERR_BUSY. Waits for the end of what a
+ * killed holder has left to the kernel to write. */
 enum err fs_lock(struct fs *fs, const char *path, struct file **ret_file) MUST_USE;
 /* Built on the calls above (src/runtime/fs_util.c). */
 enum err fs_read_whole(struct fs *fs, const char *path, size_t size_max, uint8_t **ret_bytes, size_t *ret_size) MUST_USE;

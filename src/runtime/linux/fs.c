@@ -5,15 +5,24 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 #include "runtime/linux/internal.h"
 
+enum { GUARD_WAIT_MS = 5, GUARD_TRIES = 12000 }; /* a minute: a device may take long */
+
 struct fs {
-    char unused;
+    int guards[GUARDS_MAX], guard_count;
 };
+
+const int *fs_guards(const struct fs *fs, int *ret_count) {
+    *ret_count = fs->guard_count;
+    return fs->guards;
+}
 
 struct fs *fs_create(void) {
     return mem_new(struct fs);
@@ -53,9 +62,18 @@ struct file *file_ref(struct file *file) {
     return file;
 }
 
+static void drop_guard(struct fs *fs, int guard) {
+    for (int i = 0; i < fs->guard_count; i++)
+        if (fs->guards[i] == guard)
+            fs->guards[i--] = fs->guards[--fs->guard_count];
+    close(guard);
+}
+
 void file_unref(struct file *file) {
     if (!file || atomic_fetch_sub_explicit(&file->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (file->guarded)
+        drop_guard(file->guarded, file->guard);
     close(file->fd);
     mem_free(file);
 }
@@ -238,14 +256,42 @@ enum err fs_space(struct fs *fs, const char *path, int64_t *ret_total, int64_t *
     return ERR_OK;
 }
 
+/* Where the file system knows no flock() of a directory there is no guard. */
+static enum err take_guard(struct fs *fs, const char *path, struct file *lock) {
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
+    int guard = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), failed = 0;
+    mem_free(dir);
+    if (guard < 0)
+        return ERR_OK;
+    for (int tries = 0; flock(guard, LOCK_EX | LOCK_NB) < 0; tries++) {
+        failed = errno;
+        if (failed != EWOULDBLOCK || tries == GUARD_TRIES)
+            break;
+        failed = 0;
+        nanosleep(&(struct timespec){.tv_nsec = GUARD_WAIT_MS * 1000000}, NULL);
+    }
+    if (failed || fs->guard_count == GUARDS_MAX) {
+        close(guard);
+        return failed == EWOULDBLOCK ? ERR_BUSY : ERR_OK;
+    }
+    fs->guards[fs->guard_count++] = guard;
+    lock->guarded = fs;
+    lock->guard = guard;
+    return ERR_OK;
+}
+
 enum err fs_lock(struct fs *fs, const char *path, struct file **ret_file) {
     enum err err = fs_open(fs, path, FILE_READ | FILE_WRITE | FILE_CREATE, ret_file);
     if (err)
         return err;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl((*ret_file)->fd, F_SETLK, &lock) == 0)
+        err = take_guard(fs, path, *ret_file);
+    else
+        err = errno == EACCES || errno == EAGAIN ? ERR_BUSY : err_from_errno(errno);
+    if (!err)
         return ERR_OK;
-    err = errno == EACCES || errno == EAGAIN ? ERR_BUSY : err_from_errno(errno);
     file_unref(*ret_file);
     *ret_file = NULL;
     return err;

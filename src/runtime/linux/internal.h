@@ -116,8 +116,15 @@ struct file {
     atomic_int refs;
     int fd;
     bool direct;
+    struct fs *guarded; /* a lock with a guard; NULL: none */
+    int guard;
 };
 struct fs *fs_create(void);
+/* A killed process is gone, and its record locks with it, before the kernel has ended the writes of its rings. So a lock has
+ * a guard: the directory of the lock file, under flock(), which every ring holds too until the last of its writes has ended.
+ * Who locks next waits for it. Changes before the shards run and after them alone. */
+enum { GUARDS_MAX = 64 };
+const int *fs_guards(const struct fs *fs, int *ret_count);
 void fs_destroy(struct fs *fs);
 ssize_t file_io_blocking(struct file_io *io); /* one attempt: bytes or -errno */
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <stdio.h>
 #include "runtime/linux/internal.h"
 
 enum tag { TAG_IGNORE, TAG_FILE, TAG_RECV, TAG_WRITE, TAG_WATCH };
@@ -53,6 +54,10 @@ static enum err uring_init(struct shard *shard) {
         return err_from_errno(-result);
     }
     shard->backend_state = uring;
+    int count;
+    const int *guards = shard->runtime->fs ? fs_guards(shard->runtime->fs, &count) : NULL;
+    if (guards && count && (result = io_uring_register_files(&uring->ring, guards, (unsigned)count)) < 0)
+        fprintf(stderr, "runtime: a start right after a kill may come too soon: errno %d\n", -result);
     return ERR_OK;
 }
 

@@ -2,7 +2,11 @@
  * ends by runtime_stop(); a test that hangs is ended by the driver's time limit. */
 #include "tests/unit/test.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include "base/check.h"
 #include "base/mem.h"
@@ -443,6 +447,43 @@ static void start_refused(struct shard *shard, void *arg) {
 TEST(a_refused_connection_is_told_as_closed) {
     on_both(1, start_refused, NULL, reset_close);
     EXPECT_INT(close_events, 1);
+}
+
+/* --- locks: what a ring has in flight outlives the process that was killed, so the ring holds the lock's guard --- */
+
+static struct file *guarded_lock;
+static int guard_left;
+static void start_guarded(struct shard *shard, void *arg) {
+    int *other = arg;
+    if (shard_index(shard) == 0) {
+        file_unref(guarded_lock); /* all that the process itself has of it */
+        guard_left = flock(*other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+        flock(*other, LOCK_UN);
+        runtime_stop(shard_runtime(shard));
+    }
+}
+static void guard_on(enum runtime_backend backend) {
+    char path[64];
+    struct runtime *next;
+    snprintf(path, sizeof path, "%s/.lock", dir);
+    int other = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    check(other >= 0);
+    check(runtime_create(&(struct runtime_options){.shard_count = 2, .backend = backend}, &runtime) == ERR_OK);
+    check(fs_lock(runtime_fs(runtime), path, &guarded_lock) == ERR_OK);
+    check(flock(other, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+    runtime_run(runtime, start_guarded, NULL, &other);
+    runtime_destroy(runtime);
+    check(runtime_create(&(struct runtime_options){.shard_count = 1}, &next) == ERR_OK);
+    check(fs_lock(runtime_fs(next), path, &guarded_lock) == ERR_OK); /* waits until the rings are gone */
+    file_unref(guarded_lock);
+    runtime_destroy(next);
+    close(other);
+}
+TEST(a_lock_is_held_until_the_rings_are_gone) {
+    guard_on(RUNTIME_IO_URING);
+    EXPECT(guard_left);
+    guard_on(RUNTIME_EPOLL);
+    EXPECT(!guard_left); /* a process does not end before its threads' calls have */
 }
 
 __attribute__((constructor)) static void make_dir(void) {
