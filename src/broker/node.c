@@ -244,16 +244,6 @@ static void serve(struct node *node) {
     }
 }
 
-static void retire_first_run(struct work *work) {
-    struct node *node = container_of(work, struct node, retire_work);
-    retire_run(work);
-    log_inventory_clean(node->broker.inventory);
-}
-
-static bool is_in_image(void *arg, struct slice topic, int32_t partition) {
-    return image_find_partition(image_find_topic(arg, topic), partition) != NULL;
-}
-
 static void first_written(struct checkpoints_wait *wait) {
     serve(container_of(wait, struct node, first_checkpoints));
 }
@@ -273,8 +263,7 @@ static void retired(struct shard *shard, struct work *work) {
 static void all_know(struct node *node) {
     for (int i = 0; i < node->broker.config->log_dir_count; i++)
         node->keeps_journals[i] = open_failed(&node->broker, i);
-    log_inventory_find_strays(node->broker.inventory, is_in_image, node->broker.shards[0].image);
-    node->retire_work = (struct work){.run = retire_first_run, .done = retired};
+    node->retire_work = (struct work){.run = retire_run, .done = retired};
     shard_offload(node->broker.shards[0].shard, &node->retire_work);
 }
 

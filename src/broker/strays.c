@@ -7,8 +7,7 @@
 #include "base/trace.h"
 
 struct stray {
-    char *path;
-    char *new_path; /* NULL: it is removed */
+    char *path, *new_path;
 };
 struct settling {
     struct work work;
@@ -33,34 +32,34 @@ static char *stray_path(struct broker_shard *shard, const char *dir, struct slic
 static void look_at(void *arg, int dir, struct slice topic, int32_t partition, const char *suffix, const char *name) {
     struct settling *settling = arg;
     struct broker_shard *shard = settling->shard;
-    bool deleted = strcmp(suffix, "delete") == 0;
-    if (!deleted && *suffix)
-        return; /* future copies are the moves' matter */
-    if (!deleted && (slice_eq_str(topic, "__cluster_metadata") ||
-                     image_find_partition(image_find_topic(shard->image, topic), partition)))
+    const char *path = shard->broker->config->log_dirs[dir];
+    if (strcmp(suffix, "delete") == 0) {
+        char *deleted = mem_printf("%s/%s", path, name);
+        trace_info("broker", "a deleted directory is removed", TRACE_STR("dir", deleted));
+        log_store_remove_dir(shard->store, deleted, 0);
+        mem_free(deleted);
+        return;
+    }
+    if (*suffix || /* future copies are the moves' matter */
+        slice_eq_str(topic, "__cluster_metadata") || image_find_partition(image_find_topic(shard->image, topic), partition))
         return;
     if (settling->count == settling->capacity) {
         settling->capacity = settling->capacity ? settling->capacity * 2 : 16;
         settling->strays = mem_realloc(settling->strays, sizeof *settling->strays * (size_t)settling->capacity);
     }
-    const char *path = shard->broker->config->log_dirs[dir];
-    settling->strays[settling->count++] =
-        (struct stray){mem_printf("%s/%s", path, name), deleted ? NULL : stray_path(shard, path, topic, partition)};
+    settling->strays[settling->count++] = (struct stray){mem_printf("%s/%s", path, name), stray_path(shard, path, topic, partition)};
 }
 
 static void settle_run(struct work *work) {
     struct settling *settling = container_of(work, struct settling, work);
     for (int i = 0; i < settling->count; i++) {
         struct stray *stray = &settling->strays[i];
-        enum err err = stray->new_path ? fs_rename(settling->fs, stray->path, stray->new_path)
-                                       : fs_remove_tree(settling->fs, stray->path);
+        enum err err = fs_rename(settling->fs, stray->path, stray->new_path);
         if (err)
             trace_warn("broker", "a directory cannot be put away", TRACE_STR("dir", stray->path), TRACE_ERR(err));
-        else if (stray->new_path)
+        else
             trace_warn("broker", "a directory of no partition is set aside", TRACE_STR("dir", stray->path),
                        TRACE_STR("as", stray->new_path));
-        else
-            trace_info("broker", "a deleted directory is removed", TRACE_STR("dir", stray->path));
     }
 }
 

@@ -1,7 +1,7 @@
 /* Closing a log, so that its directory is a plain Kafka directory; and deleting one.
  *
  * open --log_close()--> closing: tail written out --> nothing under way --> files cut, indexes, snapshot, epochs --> freed
- * open --log_delete()--> deleted: nothing under way --> directory renamed, removed later --> freed */
+ * open --log_delete()--> deleted: nothing under way --> directory renamed, freed; removed later (removal.c) */
 #include "base/check.h"
 #include "base/trace.h"
 #include "log/checkpoint.h"
@@ -15,7 +15,6 @@ struct finish {
     struct buf snapshot, epochs;
     char *new_path;
     int64_t delay_ms;
-    struct log_removal removal;
     enum err err;
 };
 
@@ -126,9 +125,6 @@ static void close_finished(struct shard *shard, struct work *work) {
     done(err, arg);
 }
 
-static void delete_later(struct shard *shard, struct log_removal *removal);
-static void delete_never(struct log_removal *removal);
-
 static void delete_run(struct work *work) {
     struct finish *finish = container_of(work, struct finish, work);
     finish->err = fs_rename(finish->fs, finish->log->path, finish->new_path);
@@ -146,36 +142,9 @@ static void delete_renamed(struct shard *shard, struct work *work) {
     done(finish->err, arg);
     if (journal) /* its bytes need no room there any more */
         journal_reclaim(journal), journal_submit(journal);
-    if (finish->err) {
-        finish_free(finish);
-        return;
-    }
-    finish->removal.due = delete_later;
-    finish->removal.forget = delete_never;
-    log_removal_start(finish->store, &finish->removal, finish->delay_ms);
-}
-
-static void remove_run(struct work *work) {
-    struct finish *finish = container_of(work, struct finish, work);
-    finish->err = fs_remove_tree(finish->fs, finish->new_path);
-}
-
-static void removed(struct shard *shard, struct work *work) {
-    (void)shard;
-    struct finish *finish = container_of(work, struct finish, work);
-    if (finish->err)
-        trace_warn("log", "cannot remove a deleted log", TRACE_STR("dir", finish->new_path), TRACE_ERR(finish->err));
+    if (!finish->err)
+        log_store_remove_dir(finish->store, finish->new_path, finish->delay_ms);
     finish_free(finish);
-}
-
-static void delete_never(struct log_removal *removal) {
-    finish_free(container_of(removal, struct finish, removal));
-}
-
-static void delete_later(struct shard *shard, struct log_removal *removal) {
-    struct finish *finish = container_of(removal, struct finish, removal);
-    finish->work = (struct work){.run = remove_run, .done = removed};
-    shard_offload(shard, &finish->work);
 }
 
 static void step_start(struct log *log) {

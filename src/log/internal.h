@@ -152,14 +152,13 @@ struct log_slot {
 struct journal;
 struct journal_making;
 
-/* Files with a name that says they go, and a timer. When the store ends first, the next start finds them by their names. */
+/* Files with a name that says they go, and a timer: removal.c. */
 struct log_removal {
     struct list node; /* of store->removals, while the timer runs */
     struct timer timer;
     void (*due)(struct shard *shard, struct log_removal *removal);
     void (*forget)(struct log_removal *removal);
 };
-void log_removal_start(struct log_store *store, struct log_removal *removal, int64_t delay_ms);
 
 struct log_store {
     struct shard *shard;
@@ -181,7 +180,9 @@ struct log_store {
     struct list dirty_logs, behind_logs, progress_logs;
     struct list compacted_logs;    /* those whose policy is to compact */
     int compacted_count;
-    struct list removals;          /* struct log_removal */
+    struct list removals;          /* struct log_removal: their time has not come */
+    struct list removed_dirs;      /* directories whose time has come; the first one is being removed */
+    int removal_works;             /* of removals, off the loop */
     int behind_writes;             /* in flight */
     uint64_t journal_retry_ns;     /* when to try again to make those that a full disk had no room for */
     struct store_stop *stopping;   /* store.c */
@@ -261,6 +262,21 @@ void journal_destroy(struct journal *journal);  /* frees memory; the file stays 
 /* Calls back when nothing of it is under way, perhaps at once; nothing is added after this. */
 void journal_stop(struct journal *journal, void (*idle)(void *arg), void *arg);
 enum err journal_remove(struct journal *journal) MUST_USE; /* blocking */
+
+/* ---- store.c ---- */
+void log_store_stop_step(struct log_store *store); /* something that the end of the store waited for is over */
+
+/* ---- removal.c ---- */
+/* due() runs after the delay, on the loop; when the store ends first, forget() does. */
+void log_removal_start(struct log_store *store, struct log_removal *removal, int64_t delay_ms);
+/* The same after a step that began then: so much later that the device has time for others. */
+void log_removal_rest(struct log_store *store, struct log_removal *removal, uint64_t begun_ns);
+/* Work that the end of the store waits for; done() says log_removal_worked(), last. */
+void log_removal_offload(struct log_store *store, struct work *work);
+void log_removal_worked(struct log_store *store);
+void log_removals_forget(struct log_store *store);
+/* Cuts a step's bytes from the end of a large file; false: it is not large, or something is wrong. Blocking. */
+bool log_cut_file(struct fs *fs, const char *path);
 
 /* ---- segment.c ---- */
 struct segment *segment_create(struct log *log, int64_t base_offset);

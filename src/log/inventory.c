@@ -13,7 +13,6 @@ struct found_partition {
     int32_t partition;
     int dir;
     const char *suffix;
-    bool stray;           /* no topic of the cluster has it */
     char *name; /* of the directory */
 };
 struct found_checkpoint {
@@ -381,29 +380,6 @@ int log_inventory_find_future(const struct log_inventory *inventory, struct slic
     const struct found_partition *found = container_of(node, struct found_partition, node);
     *ret_name = found->name;
     return found->dir;
-}
-
-void log_inventory_find_strays(struct log_inventory *inventory, bool (*is_known)(void *arg, struct slice topic, int32_t partition),
-                               void *arg) {
-    map_each(node, &inventory->partitions) {
-        struct found_partition *found = container_of(node, struct found_partition, node);
-        bool metadata = slice_eq_str(found->topic, "__cluster_metadata");
-        found->stray = !*found->suffix && !metadata && !is_known(arg, found->topic, found->partition);
-    }
-}
-
-void log_inventory_clean(const struct log_inventory *inventory) {
-    map_each(node, &inventory->partitions) {
-        const struct found_partition *found = container_of(node, struct found_partition, node);
-        bool deleted = strcmp(found->suffix, "delete") == 0;
-        if (!deleted && !found->stray)
-            continue;
-        char *path = mem_printf("%s/%s", inventory->dirs[found->dir].path, found->name);
-        enum err err = deleted ? fs_remove_tree(runtime_fs(inventory->runtime), path) : log_dir_set_aside(inventory->runtime, path);
-        if (err && err != ERR_NOT_FOUND)
-            trace_warn("log", "what is left of a deleted topic cannot be removed", TRACE_STR("dir", path), TRACE_ERR(err));
-        mem_free(path);
-    }
 }
 
 enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) {

@@ -75,11 +75,6 @@ struct inventory_checkpoint {
 };
 struct inventory_checkpoint inventory_checkpoint(const struct log_inventory *inventory, int dir, struct slice topic,
                                                  int32_t partition);
-/* When all logs are open: marks the directories of partitions that are nobody's. */
-void log_inventory_find_strays(struct log_inventory *inventory, bool (*is_known)(void *arg, struct slice topic, int32_t partition),
-                               void *arg);
-/* Sets those aside, and removes the directories that were deleted before the last stop. Blocking. */
-void log_inventory_clean(const struct log_inventory *inventory);
 /* Removes a directory's journals that were read, when every log that has a share in them is open (and flushed). Blocking. */
 enum err log_inventory_retire_journals(struct log_inventory *inventory, int dir) MUST_USE;
 
@@ -111,6 +106,9 @@ struct log_metrics {
     struct histogram group_bytes;
 };
 const struct log_metrics *log_store_metrics(const struct log_store *store);
+/* Removes a directory whose name says that it goes, when the time has come: in steps, and one directory after the other. What
+ * is left of it when the store stops is the next start's. */
+void log_store_remove_dir(struct log_store *store, const char *path, int64_t delay_ms);
 /* Empties and removes the journals; every log must have been closed. */
 void log_store_stop(struct log_store *store, void (*done)(struct log_store *store, void *arg), void *arg);
 

@@ -1,15 +1,9 @@
 /* Old segments go: below the log start, beyond retention.bytes, older than retention.ms. Each pass takes a prefix of the
  * segments. Files are renamed to `*.deleted` first and removed after file.delete.delay.ms, so that who still reads them
- * can. A large file is cut short in steps before it goes: a file system may hand freed blocks to the device at once, and
- * a device that is told to forget a whole segment answers nobody else meanwhile. */
+ * can. A large file is cut short in steps before it goes: see removal.c. */
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
-
-enum {
-    CUT_STEP = 4 << 20,
-    CUT_REST = 4, /* times as long as a step took nothing is cut */
-};
 
 struct removal {
     struct work work;
@@ -49,13 +43,7 @@ static enum err rename_or_unlink(struct removal *removal, const char *from, cons
 /* One step; anything that is wrong is left to the unlink. */
 static bool cut_file(struct removal *removal) {
     char *path = mem_printf("%s/%020lld.log.deleted", removal->path, (long long)removal->base_offset);
-    struct file *file = NULL;
-    int64_t size = 0;
-    enum err err = fs_open(removal->fs, path, FILE_WRITE, &file);
-    if (!err)
-        err = file_size(file, &size);
-    bool more = !err && size > CUT_STEP && file_truncate(file, size - CUT_STEP) == ERR_OK;
-    file_unref(file);
+    bool more = log_cut_file(removal->fs, path);
     mem_free(path);
     return more;
 }
@@ -101,15 +89,16 @@ static void removal_due(struct shard *shard, struct log_removal *later);
 
 static void removal_unlinked(struct shard *shard, struct work *work) {
     struct removal *removal = container_of(work, struct removal, work);
-    if (removal->more) {
-        uint64_t rest_ns = (shard_now_ns(shard) - removal->begun_ns) * CUT_REST;
-        log_removal_start(removal->store, &removal->later, 1 + (int64_t)(rest_ns / NS_PER_MS));
-        return;
-    }
+    struct log_store *store = removal->store;
+    (void)shard;
     if (removal->err)
         trace_warn("log", "cannot remove a deleted segment", TRACE_STR("dir", removal->path),
                    TRACE_INT("segment", removal->base_offset), TRACE_ERR(removal->err));
-    removal_free(removal);
+    if (removal->more)
+        log_removal_rest(store, &removal->later, removal->begun_ns);
+    else
+        removal_free(removal);
+    log_removal_worked(store);
 }
 
 static void removal_due(struct shard *shard, struct log_removal *later) {
@@ -117,7 +106,7 @@ static void removal_due(struct shard *shard, struct log_removal *later) {
     removal->work = (struct work){.run = removal_run, .done = removal_unlinked};
     removal->cut = removal->segment->pins == 1;
     removal->begun_ns = shard_now_ns(shard);
-    shard_offload(shard, &removal->work);
+    log_removal_offload(removal->store, &removal->work);
 }
 
 static void removal_forgotten(struct log_removal *later) {

@@ -49,9 +49,9 @@ static void making_done(struct shard *shard, struct work *work) {
         trace_info("log", "room for a journal", TRACE_STR("dir", log_inventory_dir(store->options.inventory, dir)->path));
     }
     if (store->stopping && store->dirs[dir].journal)
-        journal_stop(store->dirs[dir].journal, journal_idle, store->stopping);
+        journal_stop(store->dirs[dir].journal, journal_idle, store);
     else if (store->stopping)
-        journal_idle(store->stopping);
+        log_store_stop_step(store);
     mem_free(making);
 }
 
@@ -132,6 +132,7 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
     list_init(&store->progress_logs);
     list_init(&store->compacted_logs);
     list_init(&store->removals);
+    list_init(&store->removed_dirs);
     store->flush_hook.run = flush_hook_run;
     store->progress_hook.run = progress_hook_run;
     store->upkeep_timer.fire = upkeep;
@@ -169,36 +170,13 @@ enum err log_store_create(struct shard *shard, const struct log_store_options *o
     return ERR_OK;
 }
 
-/* ---- removals ------------------------------------------------------------------------------------------------------- */
-
-static void removal_due(struct shard *shard, struct timer *timer) {
-    struct log_removal *removal = container_of(timer, struct log_removal, timer);
-    list_remove(&removal->node);
-    removal->due(shard, removal);
-}
-
-void log_removal_start(struct log_store *store, struct log_removal *removal, int64_t delay_ms) {
-    list_push_back(&store->removals, &removal->node);
-    removal->timer.fire = removal_due;
-    timer_start(store->shard, &removal->timer, (uint64_t)delay_ms * NS_PER_MS);
-}
-
-static void forget_removals(struct log_store *store) {
-    struct list *node;
-    while ((node = list_pop_front(&store->removals))) {
-        struct log_removal *removal = container_of(node, struct log_removal, node);
-        timer_stop(store->shard, &removal->timer);
-        removal->forget(removal);
-    }
-}
-
 /* --------------------------------------------------------------------------------------------------------------------- */
 
 void log_store_destroy(struct log_store *store) {
     if (!store)
         return;
     timer_stop(store->shard, &store->upkeep_timer);
-    forget_removals(store);
+    log_removals_forget(store);
     for (int dir = 0; dir < store->dir_count; dir++)
         journal_destroy(store->dirs[dir].journal);
     compressor_destroy(store->compressor);
@@ -253,13 +231,17 @@ static void stop_done(struct shard *shard, struct work *work) {
     mem_free(stop);
 }
 
-/* A journal became idle; the last one lets the store go on. */
-static void journal_idle(void *arg) {
-    struct store_stop *stop = arg;
+/* A journal became idle, or nothing is removed any more; the last one lets the store go on. */
+void log_store_stop_step(struct log_store *store) {
+    struct store_stop *stop = store->stopping;
     if (--stop->waiting)
         return;
     stop->work = (struct work){.run = stop_run, .done = stop_done};
-    shard_offload(stop->store->shard, &stop->work);
+    shard_offload(store->shard, &stop->work);
+}
+
+static void journal_idle(void *arg) {
+    log_store_stop_step(arg);
 }
 
 void log_store_stop(struct log_store *store, void (*done)(struct log_store *store, void *arg), void *arg) {
@@ -276,7 +258,10 @@ void log_store_stop(struct log_store *store, void (*done)(struct log_store *stor
             stop->waiting++;
         } else if (store->dirs[dir].journal) {
             stop->waiting++;
-            journal_stop(store->dirs[dir].journal, journal_idle, stop);
+            journal_stop(store->dirs[dir].journal, journal_idle, store);
         }
-    journal_idle(stop);
+    log_removals_forget(store);
+    if (store->removal_works)
+        stop->waiting++;
+    log_store_stop_step(store);
 }
