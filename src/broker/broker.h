@@ -47,6 +47,7 @@ struct broker {
     int listener_count;
     int64_t request_bytes_max; /* socket.request.max.bytes */
     int64_t fetch_bytes_max;   /* fetch.max.bytes */
+    int moves_max;             /* between log directories at a time: num.replica.alter.log.dirs.threads */
     int64_t frames_bytes_max;  /* a shard's part of queued.max.request.bytes; 0: no limit */
     /* shard 0's */
     bool cordoning; /* cordon.c: a call is away */
@@ -61,6 +62,7 @@ struct broker {
     struct checkpoints *checkpoints; /* shard 0's */
     /* Written by shard 0, read by anyone. */
     _Atomic bool ready, stopping;
+    _Atomic int moves_running; /* of all shards, against moves_max */
     _Atomic int64_t share_session_count; /* of all shards, against group.share.max.share.sessions */
 };
 
@@ -91,6 +93,7 @@ struct broker_shard {
     struct metrics *metrics;
     struct share_shard *share;
     struct share_sessions *share_sessions;
+    struct list waiting_moves; /* for a turn; moves.c */
     struct list preferred; /* directories asked for in advance; moves.c */
     int preferred_count;
     struct list parked;    /* struct parked: requests that wait for something to happen */

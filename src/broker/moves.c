@@ -3,6 +3,9 @@
  *   OPENING --copy open--> COPYING --nearly there--> ASSIGNING --record committed--> ASSIGNED --appends wait, copy whole-->
  *   SWAPPING: the copy serves; old directory renamed to -delete; copy renamed to the partition's name --> appends go on
  *
+ * Copies are opened at once, but only num.replica.alter.log.dirs.threads moves of the node copy at a time; the others wait for
+ * their turn in the order in which their shard got them.
+ *
  * The copy is a log of its own in TOPIC-PARTITION.HEX-future. It gets whole batches, and only such as are on the device.
  * The controller learns of the new directory before the swap (KIP-858): a partition is never led from a directory that
  * the cluster does not know of. After a crash between the two renames there is a copy that is whole and no partition's
@@ -10,6 +13,7 @@
  * nothing is appended from the moment in which the copy is whole until it has the name. */
 #include "broker/moves.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/trace.h"
@@ -41,6 +45,10 @@ struct move {
     bool told;          /* partitions_move_ended() is called at the end */
     int next_dir;       /* where to after the end; -1: nowhere */
     bool reading, ending;
+    size_t paced_bytes;      /* of the last chunk, */
+    uint64_t paced_since_ns; /* which was copied then */
+    bool has_turn;       /* counts in broker->moves_running */
+    struct list waiting; /* of shard->waiting_moves: for a turn */
     struct log_read read;
     struct partition_waiter waiter;
     struct timer timer;
@@ -85,6 +93,50 @@ static void report_dir(struct broker_shard *shard, const struct partition *parti
     controller_call(shard->broker->controller, &report->call);
 }
 
+/* ---- turns ---------------------------------------------------------------------------------------------------------------- */
+
+static bool take_turn(struct move *move) {
+    struct broker_shard *shard = move->shard;
+    if (move->has_turn)
+        return true;
+    if (list_is_empty(&move->waiting))
+        list_push_back(&shard->waiting_moves, &move->waiting);
+    int running = shard->broker->moves_running;
+    while (shard->waiting_moves.next == &move->waiting && running < shard->broker->moves_max)
+        if (atomic_compare_exchange_weak(&shard->broker->moves_running, &running, running + 1)) {
+            list_remove(&move->waiting);
+            move->has_turn = true;
+            break;
+        }
+    return move->has_turn;
+}
+
+/* The shard's next moves may begin; each takes the next one's place at the head. */
+static void go_on_in(struct shard *to, struct message *message) {
+    struct broker_shard *shard = broker_shard_of(to);
+    mem_free(message);
+    while (!list_is_empty(&shard->waiting_moves)) {
+        struct move *move = container_of(shard->waiting_moves.next, struct move, waiting);
+        if (!take_turn(move))
+            break;
+        step(move);
+    }
+}
+
+/* One that ended gives its turn to whoever is there first, on any shard. */
+static void give_turn_back(struct move *move) {
+    struct broker *broker = move->shard->broker;
+    bool was_first = move->shard->waiting_moves.next == &move->waiting;
+    list_remove(&move->waiting);
+    if (move->has_turn)
+        broker->moves_running--;
+    for (int i = 0; i < broker->shard_count && !broker->stopping && (move->has_turn || was_first); i++) {
+        struct message *message = mem_new(struct message);
+        message->deliver = go_on_in;
+        shard_post(broker->shards[i].shard, message);
+    }
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------------------------------ */
 
 static void copy_gone(enum err err, void *arg) {
@@ -103,6 +155,7 @@ static void move_free(struct move *move) {
     bool told = move->told;
     timer_stop(move->shard->shard, &move->timer);
     list_remove(&move->waiter.node);
+    give_turn_back(move);
     partition->move = NULL;
     mem_free(move);
     if (told)
@@ -183,6 +236,18 @@ static int64_t bytes_per_second(const struct broker_shard *shard) {
     return rate > 0 ? rate : INT64_MAX;
 }
 
+/* After a chunk the move waits as long as the rate says, which may change meanwhile. True: it waits. */
+static bool pace(struct move *move) {
+    int64_t rate = bytes_per_second(move->shard);
+    uint64_t wanted_ns = rate < (int64_t)1 << 40 ? (uint64_t)move->paced_bytes * NS_PER_S / (uint64_t)rate : 0;
+    uint64_t waited_ns = shard_now_ns(move->shard->shard) - move->paced_since_ns;
+    if (wanted_ns <= waited_ns)
+        return false;
+    uint64_t left_ns = wanted_ns - waited_ns;
+    timer_start(move->shard->shard, &move->timer, left_ns < RETRY_MS * NS_PER_MS ? left_ns : RETRY_MS * NS_PER_MS);
+    return true;
+}
+
 /* What was read goes into the copy, whole batches only. */
 static void chunk_read(struct log_read *read) {
     struct move *move = container_of(read, struct move, read);
@@ -211,12 +276,13 @@ static void chunk_read(struct log_read *read) {
         end_step(move);
         return;
     }
-    int64_t rate = bytes_per_second(move->shard);
+    move->paced_bytes = move->partition->frozen ? 0 : size;
+    move->paced_since_ns = shard_now_ns(move->shard->shard);
     if (!size)
         timer_start(move->shard->shard, &move->timer, RETRY_MS * NS_PER_MS);
-    else if (rate < (int64_t)1 << 40 && !move->partition->frozen)
-        timer_start(move->shard->shard, &move->timer, (uint64_t)size * NS_PER_S / (uint64_t)rate + 1);
-    /* else the copy's progress is the next step */
+    else
+        pace(move);
+    /* the copy's progress is the next step, when nothing is waited for */
 }
 
 static void copy_chunk(struct move *move, int64_t from, int64_t bound) {
@@ -251,6 +317,8 @@ static void step(struct move *move) {
     }
     if (!partition->log || log_state(partition->log))
         return; /* the partition's own trouble */
+    if (!take_turn(move))
+        return; /* go_on_in() comes back here */
     struct log_offsets log = log_offsets(partition->log), copy = log_offsets(move->future);
     if (does_not_fit(&copy, &log)) {
         move->next_dir = move->dir;
@@ -288,7 +356,9 @@ static void copy_moved_on(struct log *log, void *user) {
 
 static void due(struct shard *shard, struct timer *timer) {
     (void)shard;
-    step(container_of(timer, struct move, timer));
+    struct move *move = container_of(timer, struct move, timer);
+    if (move->end || !pace(move))
+        step(move);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------------------------------------------ */
@@ -338,6 +408,7 @@ static struct move *move_create(struct partition *partition, int dir) {
     move->next_dir = -1;
     move->timer.fire = due;
     move->waiter.wake = partition_moved_on;
+    list_init(&move->waiting);
     partition_wait(partition, &move->waiter);
     partition->move = move;
     log_stop_cleaning(partition->log); /* until it has moved */

@@ -439,6 +439,7 @@ static void make_shards(struct broker *broker) {
         list_init(&shard->stalled);
         list_init(&shard->parked);
         list_init(&shard->preferred);
+        list_init(&shard->waiting_moves);
         list_init(&shard->waiting_for_producer_ids);
         list_init(&shard->marker_writes);
         list_init(&shard->marker_sends);
@@ -533,6 +534,13 @@ static void free_shards(struct broker *broker) {
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------------------- */
 
+/* Apache Kafka has a thread for each log directory unless it is told otherwise, and each moves one partition at a time. */
+static int moves_at_a_time(const struct broker_config *config) {
+    const char *key = "num.replica.alter.log.dirs.threads";
+    int64_t threads = broker_config_get(config, key).ptr ? broker_config_int(config, key) : config->log_dir_count;
+    return threads < 1 ? 1 : (int)threads;
+}
+
 struct node *node_create(struct runtime *runtime, struct broker_config *config, struct buf *ret_error) {
     struct node *node = mem_new(struct node);
     struct broker *broker = &node->broker;
@@ -549,6 +557,7 @@ struct node *node_create(struct runtime *runtime, struct broker_config *config, 
     broker->inventory = log_inventory_create(runtime, config->log_dirs, config->log_dir_count);
     broker->request_bytes_max = broker_config_int(config, "socket.request.max.bytes");
     broker->fetch_bytes_max = broker_config_int(config, "fetch.max.bytes");
+    broker->moves_max = moves_at_a_time(config);
     broker->node = node;
     make_shards(broker);
     int64_t queued = broker_config_int(config, "queued.max.request.bytes");

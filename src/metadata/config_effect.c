@@ -50,7 +50,7 @@ static const struct rule rules[] = {
     {"replica.", "a single node has no followers"},
     {"follower.", "a single node has no followers"},
     {"leader.", "a single node has no followers"},
-    {"num.replica.alter.log.dirs", "moves run on the shards of their partitions, all that were asked for at once"},
+    {"num.replica.alter.log.dirs", NULL},
     {"num.replica", "a single node has no followers"},
     {"inter.broker", "a single node has no other brokers"},
     {"controlled.shutdown", "a single node has no leadership to move"},

@@ -233,6 +233,7 @@ static const struct {
     {"group.max.session.timeout.ms", "src/broker/handlers/classic_groups.c"},
     {"group.initial.rebalance.delay.ms", "src/coordinator/classic_rebalance.c"},
     {"group.coordinator.append.linger.ms", "src/coordinator/coordinator.c"},
+    {"num.replica.alter.log.dirs.threads", "src/broker/node.c"},
     {"offset.metadata.max.bytes", "src/coordinator/offsets.c"},
     {"offsets.commit.timeout.ms", "src/coordinator/coordinator.c"},
     {"offsets.load.buffer.size", "src/coordinator/load.c"},
