@@ -1,10 +1,14 @@
-/* What settings mean, in a sentence each: topics' all, and brokers' through the topic setting that they are a default of. */
+/* What settings mean, in a sentence each: topics' all, brokers' through the topic setting that they are a default of, and
+ * groups' through the broker's that is their default. */
+#include <stdio.h>
+#include <string.h>
 #include "base/mem.h"
 #include "metadata/config_internal.h"
 
-static const struct {
+struct doc {
     const char *name, *text;
-} docs[] = {
+};
+static const struct doc docs[] = {
     {"cleanup.policy", "What becomes of old segments: delete removes them by time and size, compact keeps the last value of each key; both may be given."},
     {"compression.gzip.level", "The level when the broker compresses with gzip."},
     {"compression.lz4.level", "The level when the broker compresses with lz4."},
@@ -41,6 +45,25 @@ static const struct {
     {"unclean.leader.election.enable", "Whether a replica that was not in sync may lead when no other can, which loses records."},
 };
 
+/* Of groups, what is no setting of brokers; and of client metrics. */
+static const struct doc other_docs[] = {
+    {"interval.ms", "How often clients push these metrics, in milliseconds."},
+    {"match", "Which clients push them: patterns for what they say about themselves, such as client_id=app-.*; empty: all."},
+    {"metrics", "The names of the metrics, or how they begin; * names all."},
+    {"share.auto.offset.reset", "Where a share group begins on a partition: latest, earliest, or by_duration: so long ago."},
+    {"share.isolation.level", "Whether a share group is given only records of transactions that were committed."},
+    {"share.renew.acknowledge.enable", "Whether members of a share group may renew the locks of the records that they hold."},
+};
+
+static const char *other_documentation(const char *name) {
+    for (int i = 0; i < COUNT_OF(other_docs); i++)
+        if (strcmp(other_docs[i].name, name) == 0)
+            return other_docs[i].text;
+    char key[128];
+    snprintf(key, sizeof key, "group.%s", name);
+    return config_broker_documentation(key);
+}
+
 const char *config_documentation(const char *name) {
     for (int i = 0; i < COUNT_OF(docs); i++)
         if (strcmp(docs[i].name, name) == 0)
@@ -49,5 +72,6 @@ const char *config_documentation(const char *name) {
         for (int k = 0; topic_config_defs[i].synonyms && topic_config_defs[i].synonyms[k]; k++)
             if (strcmp(topic_config_defs[i].synonyms[k], name) == 0)
                 return config_documentation(topic_config_defs[i].name);
-    return config_broker_documentation(name);
+    const char *text = config_broker_documentation(name);
+    return text ? text : other_documentation(name);
 }
