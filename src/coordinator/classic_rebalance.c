@@ -3,6 +3,8 @@
 
 #include "base/trace.h"
 
+enum { ALL_AWAY_MS = 1000 }; /* how often at most one looks whether somebody came */
+
 /* ---- parked requests ------------------------------------------------------------------------------------------------------------ */
 
 /* A member that asks again has given up its earlier request; Kafka never answers that one. */
@@ -89,9 +91,10 @@ static bool all_have_joined(const struct classic_group *group) {
     return group->member_count == group->members_joining && !group->pending.count;
 }
 
-static void wait_for_joins(struct classic_group *group) {
+static void wait_for_joins(struct classic_group *group, int32_t least_ms) {
+    int32_t timeout_ms = rebalance_timeout_ms(group);
     group->delay_ms = -1;
-    classic_timer_start(&group->join_timer, rebalance_timeout_ms(group));
+    classic_timer_start(&group->join_timer, timeout_ms > least_ms ? timeout_ms : least_ms);
 }
 
 static void drop_absent(struct classic_group *group) {
@@ -138,8 +141,8 @@ static void begin_generation(struct classic_group *group) {
 static void complete(struct classic_group *group, struct coordinator_op *op) {
     classic_timer_stop(&group->join_timer);
     drop_absent(group);
-    if (group->member_count && !elect(group)) { /* static members, all away: until their sessions end */
-        wait_for_joins(group);
+    if (group->member_count && !elect(group)) { /* static members, all away: until their sessions end, even when their timeout is 0 */
+        wait_for_joins(group, ALL_AWAY_MS);
         return;
     }
     group->generation = (int32_t)((uint32_t)group->generation + 1);
@@ -186,7 +189,7 @@ void classic_rebalance(struct classic_group *group, struct coordinator_op *op, c
     } else if (all_have_joined(group)) {
         complete(group, op);
     } else {
-        wait_for_joins(group);
+        wait_for_joins(group, 0);
     }
 }
 

@@ -419,4 +419,25 @@ TEST(a_group_that_was_loaded_too_large_sheds_members) {
     world_end();
 }
 
+TEST(a_static_member_that_is_away_costs_nothing_when_its_rebalance_timeout_is_zero) {
+    begin(100);
+    struct call *b = begin_join("");
+    rebalance_ms = 0;
+    struct call *a = begin_join_as("", "i", 5);
+    end(a), end(b);
+    struct call *waits = begin_sync(a->member, 1, NULL, 0), *leads = begin_sync(b->member, 1, a->member, 5);
+    end(leads), end(waits);
+    EXPECT_INT(leave(b->member), 0);
+    uint64_t events = sim_event_count(world.sim);
+    world_sleep_ms(SESSION_MS / 2);
+    EXPECT(sim_event_count(world.sim) - events < 1000);
+    EXPECT_INT(group()->state, CLASSIC_PREPARING);
+    struct call *back = begin_join_as(a->member, "i", 5);
+    end(back);
+    EXPECT_INT(back->join.response.generation_id, 2);
+    EXPECT_INT(back->join.response.members_count, 1);
+    end_call(a), end_call(b), end_call(waits), end_call(leads), end_call(back);
+    world_end();
+}
+
 TEST_MAIN
