@@ -53,6 +53,7 @@ static const struct doc other_docs[] = {
     {"share.auto.offset.reset", "Where a share group begins on a partition: latest, earliest, or by_duration: so long ago."},
     {"share.isolation.level", "Whether a share group is given only records of transactions that were committed."},
     {"share.renew.acknowledge.enable", "Whether members of a share group may renew the locks of the records that they hold."},
+    {"streams.assignor.name", "Who assigns the tasks of a streams group: one of group.streams.assignors; unset: the first of them."},
 };
 
 static const char *other_documentation(const char *name) {

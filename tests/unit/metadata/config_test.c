@@ -204,7 +204,6 @@ static const struct {
     {"group.share.max.size", "src/coordinator/share_group_heartbeat.c"},
     {"group.share.session.timeout.ms", "src/coordinator/share_group.c"},
     {"group.streams.max.size", "src/coordinator/streams_heartbeat.c"},
-    {"group.streams.max.standby.replicas", "src/controller/configs.c"},
     {"share.coordinator.cold.partition.snapshot.interval.ms", "src/coordinator/share_state.c"},
     {"share.coordinator.snapshot.update.records.per.snapshot", "src/coordinator/share_state.c"},
     {"share.coordinator.state.topic.prune.interval.ms", "src/coordinator/share_state.c"},
@@ -265,12 +264,12 @@ static bool is_topic_default(const char *key) {
 static const struct composed {
     const char *prefix, *format, *file;
 } composed[] = {
-    {"group.consumer.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.consumer.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.share.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.share.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.streams.max.", "group.%.*s.%s.%s", "src/controller/configs.c"},
-    {"group.streams.min.", "group.%.*s.%s.%s", "src/controller/configs.c"},
+    {"group.consumer.max.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
+    {"group.consumer.min.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
+    {"group.share.max.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
+    {"group.share.min.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
+    {"group.streams.max.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
+    {"group.streams.min.", "group.%.*s.%s.%.*s", "src/metadata/config_group.c"},
     {"group.streams.", "group.streams.%s", "src/coordinator/streams_settings.c"},
     {"group.share.delivery.count.limit", "group.share.%s", "src/broker/share_partitions.c"},
     {"group.share.partition.max.record.locks", "group.share.%s", "src/broker/share_partitions.c"},
