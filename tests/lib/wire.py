@@ -337,6 +337,34 @@ def old_message(magic, key=b"k", value=b"v", offset=0, timestamp=1700000000000, 
     return struct.pack(">qiI", offset, len(body) + 4, zlib.crc32(body)) + body
 
 
+def read_varint(raw, at):
+    """The number, and where the next begins."""
+    shift = n = 0
+    while True:
+        n |= (raw[at] & 0x7f) << shift
+        at, shift = at + 1, shift + 7
+        if raw[at - 1] < 0x80:
+            return (n >> 1) ^ -(n & 1), at
+
+
+def keys_and_values(one):
+    """Of the records of a batch that batches() gave, which is not compressed; null is None."""
+    raw, at, found = bytes.fromhex(one["payload"]), 0, []
+    while at < len(raw):
+        size, at = read_varint(raw, at)
+        end = at + size
+        _, at = read_varint(raw, at + 1)
+        _, at = read_varint(raw, at)
+        parts = []
+        for _ in range(2):
+            n, at = read_varint(raw, at)
+            parts.append(None if n < 0 else raw[at:at + n])
+            at += max(n, 0)
+        found.append(tuple(parts))
+        at = end
+    return found
+
+
 def batches(raw):
     """The whole batches in fetched bytes, as dicts; what is cut off at the end is `_rest`."""
     found, at = [], 0

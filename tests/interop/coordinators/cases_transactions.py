@@ -1,6 +1,8 @@
 """Transactions: open ones of both protocols, ended ones, one that is prepared and cannot go on, offsets that wait for one."""
+import glob
+
 from takeover import *
-from wire import batch, batches, records
+from wire import batch, batches, keys_and_values, records
 
 TXN, TOPIC, GROUP = 0x10, "x", "g"
 
@@ -135,3 +137,80 @@ def transactions_go_from_kafka_to_myelin_after_a_kill():
 @test
 def transactions_go_from_myelin_to_kafka_after_a_stop():
     take_over("myelin", "kafka", False, False)
+
+
+# ---- prepared ones ---------------------------------------------------------------------------------------------------
+
+PREPARED, COMPLETE = (2, 3), (4, 5)  # in a record of __transaction_state
+
+
+def state_of(value):
+    """Of version, producer id, epoch, timeout, state."""
+    return value[16]
+
+
+def go_back_to_prepared(directory):
+    """What the disk would have, had the power gone when the ends were decided and nothing of them was done: the stopped server's
+    own records, without what came behind. Everything that is made from them is made anew by who starts there."""
+    data, states = directory.kafka.settings["log.dirs"], []
+    for path in glob.glob(os.path.join(data, "*-[0-9]*", "*.log")):
+        topic = os.path.basename(os.path.dirname(path)).rsplit("-", 1)[0]
+        raw, kept, at = open(path, "rb").read(), b"", 0
+        if topic not in (TOPIC, "__transaction_state", "__consumer_offsets"):
+            continue
+        for one in batches(raw):
+            if "base" not in one:
+                break
+            found = [state_of(value) for _, value in keys_and_values(one) if value] if topic == "__transaction_state" else []
+            expect(not set(found) & set(COMPLETE) or len(found) == 1, f"a batch of one end alone: {found}")
+            if not one["attributes"] & 0x20 and not set(found) & set(COMPLETE):
+                kept += raw[at:at + one["size"]]
+                states += found
+            at += one["size"]
+        open(path, "wb").write(kept)
+        for made in ("index", "timeindex", "txnindex", "snapshot"):
+            for other in glob.glob(os.path.join(os.path.dirname(path), f"*.{made}")):
+                os.remove(other)
+    for name in (".kafka_cleanshutdown", "recovery-point-offset-checkpoint", "replication-offset-checkpoint", "log-start-offset-checkpoint"):
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(data, name))
+    return states
+
+
+def complete_prepared(first, second):
+    directory = Directory(offsets_topic_num_partitions="1", transaction_state_log_num_partitions="1")
+    directory.turn(first)
+    directory.create(TOPIC, 3)
+    directory.coordinator(GROUP)
+    commits, aborts = Producer(directory, "commits"), Producer(directory, "aborts")
+    for producer in (commits, aborts):
+        producer.produce(0)
+        producer.produce(1)
+    commits.commit_offset(7)
+    for producer in (commits, aborts):
+        expect_equal(producer.end(producer is commits)["ErrorCode"], 0, producer.id)
+        settled(producer)
+    before = {p.id: p.described() for p in (commits, aborts)}
+    directory.leave()
+    states = go_back_to_prepared(directory)
+    expect_equal([state for state in states if state in PREPARED], [2, 3], "PrepareCommit and PrepareAbort, and nothing behind them")
+    directory.turn(second)
+    directory.coordinator(GROUP)
+    for producer in (commits, aborts):
+        after = settled(producer)
+        for field in ("TransactionState", "ProducerId", "ProducerEpoch"):
+            expect_equal(after[field], before[producer.id][field], f"{producer.id}: {field}")
+    for partition in (0, 1):
+        expect_equal(eventually(lambda: read_committed(directory, partition), what="records"), [commits.pid], f"partition {partition}")
+    eventually(lambda: offset_fetched(directory, True)["CommittedOffset"] == 7, what="the offset is committed")
+    directory.stop()
+
+
+@test
+def kafka_completes_what_myelin_had_prepared():
+    complete_prepared("myelin", "kafka")
+
+
+@test
+def myelin_completes_what_kafka_had_prepared():
+    complete_prepared("kafka", "myelin")

@@ -24,6 +24,11 @@ class Directory:
         self.conn = Connection(self.running.port, timeout_s=60)
         return self.conn
 
+    def leave(self):
+        """The server stops; nobody has the directory."""
+        self.stop()
+        self.running = None
+
     def ask(self, *args, **options):
         return self.conn.ask(*args, **options)
 
