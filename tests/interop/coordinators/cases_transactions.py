@@ -191,6 +191,11 @@ def complete_prepared(first, second):
         expect_equal(producer.end(producer is commits)["ErrorCode"], 0, producer.id)
         settled(producer)
     before = {p.id: p.described() for p in (commits, aborts)}
+    if second == "kafka":
+        # Kafka that leads at once, as the metadata says after another's stop or its own kill, may leave a leadership with its
+        # markers unwritten and the end written. After its own stop the metadata name no leader, until it is ready.
+        directory.turn("kafka")
+        directory.coordinator(GROUP)
     directory.leave()
     states = go_back_to_prepared(directory)
     expect_equal([state for state in states if state in PREPARED], [2, 3], "PrepareCommit and PrepareAbort, and nothing behind them")
