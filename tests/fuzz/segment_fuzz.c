@@ -94,15 +94,16 @@ static void map_batches(struct clean_batch *clean, struct clean_rules *rules, st
     struct slice batch;
     bool full = false;
     for (size_t at = 0; !full && (batch = next_batch(bytes, size, &at)).size;) {
+        int64_t end = any_last_offset(batch.ptr) + 1, mapped_end = end;
         enum err err = ERR_OK;
         if (batch_magic(batch.ptr) == 2 && batch_is_control(batch.ptr))
             (void)clean_txns_marker(clean->txns, batch.ptr, &unused);
         else if (batch_magic(batch.ptr) < 2 || !clean_txns_data(clean->txns, batch.ptr))
-            err = clean_map_batch(clean, map, batch, 0, &full);
+            err = clean_map_batch(clean, map, batch, 0, &mapped_end);
         if (err)
             return;
-        if (!full)
-            rules->map_end = any_last_offset(batch.ptr) + 1;
+        full = mapped_end < end;
+        rules->map_end = mapped_end;
     }
 }
 
