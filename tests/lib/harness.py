@@ -341,7 +341,9 @@ class Kafka(Server):
         first = self.settings["log.dirs"].split(",")[0]
         if not os.path.exists(os.path.join(first, "meta.properties")):
             java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", config, "--standalone", *self.format_args)
-        self._launch(java_command("kafka.Kafka", config, heap=self.heap, jvm=self.jvm, classpath=self.classpath))
+        warnings = java_compile(os.path.join(ROOT, "tests/lib/java/StaticLoggerBinder.java"))  # what Kafka warns of is in its last words
+        classpath = os.pathsep.join(filter(None, (self.classpath, warnings)))
+        self._launch(java_command("kafka.Kafka", config, heap=self.heap, jvm=self.jvm, classpath=classpath))
         if wait:
             self._wait_ready()
         return self
