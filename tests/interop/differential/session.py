@@ -198,9 +198,9 @@ class Session:
 
     def text(self, value):
         value = value.replace(self.server.dir, "DIR").replace(self.cluster_id or "none", "CLUSTER")
-        for port in (self.server.port, getattr(self.server, "controller_port", 0)):
-            value = value.replace(str(port), "PORT") if port else value
         value = re.sub(r"-92233[67]\d{13}", "MIN", value)
+        for port in (self.server.port, getattr(self.server, "controller_port", 0)):
+            value = re.sub(rf"(?<!\d){port}(?!\d)", "PORT", value) if port else value
         return re.sub(r"\d{13}", lambda m: "NOW" if abs(int(m.group()) - time.time() * 1000) < NEAR_MS else m.group(), value)
 
 
