@@ -276,7 +276,7 @@ static void go_on(struct admin *admin) {
     struct world *world = admin->world;
     if (admin->busy || !client_is_ready(&admin->client))
         return;
-    if (admin->making <= world->topic_count) {
+    if (admin->making < world->made_count) {
         if (world->topics[admin->making].created)
             ask_metadata(admin);
         else

@@ -53,6 +53,12 @@ static struct broker_config *make_config(struct world *world) {
                                "group.initial.rebalance.delay.ms=300", "group.min.session.timeout.ms=1000",
                                "group.consumer.min.session.timeout.ms=1000", "group.consumer.session.timeout.ms=6000",
                                "group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=1000",
+                               "group.share.min.session.timeout.ms=1000", "group.share.session.timeout.ms=6000",
+                               "group.share.min.heartbeat.interval.ms=100", "group.share.heartbeat.interval.ms=1000",
+                               "group.share.min.record.lock.duration.ms=1000", "share.coordinator.state.topic.num.partitions=3",
+                               "share.coordinator.snapshot.update.records.per.snapshot=20",
+                               "share.coordinator.state.topic.prune.interval.ms=3000",
+                               "share.coordinator.cold.partition.snapshot.interval.ms=4000",
                                "transaction.abort.timed.out.transaction.cleanup.interval.ms=2000"};
     struct broker_config *config;
     struct buf error = {0};
@@ -369,6 +375,8 @@ static void describe(struct world *world) {
         transactor_describe(world->transactors[i]);
     for (int i = 0; i < world->member_count; i++)
         member_describe(world->members[i]);
+    for (int i = 0; i < world->sharer_count; i++)
+        sharer_describe(world->sharers[i]);
 }
 
 static void wait_for(struct world *world, bool (*done)(struct world *world), const char *what) {
@@ -391,16 +399,21 @@ static bool all_is_acknowledged(struct world *world) {
         idle &= transactor_is_idle(world->transactors[i]);
     for (int i = 0; i < world->member_count; i++)
         idle &= member_is_idle(world->members[i]);
+    for (int i = 0; i < world->sharer_count; i++)
+        idle &= sharer_is_idle(world->sharers[i]);
     return idle;
 }
 
 static bool all_is_read(struct world *world) {
-    return consumer_is_idle(world->consumers[0]) && txn_reader_is_idle(world->txn_reader);
+    return consumer_is_idle(world->consumers[0]) && txn_reader_is_idle(world->txn_reader) &&
+           (!world->sharer_count || sharer_is_idle(world->sharers[0]));
 }
 
 static void read_all(struct world *world) {
     consumer_verify(world->consumers[0]);
     txn_reader_verify(world->txn_reader);
+    if (world->sharer_count)
+        sharer_verify(world->sharers[0]);
 }
 
 static bool somebody_got_on(struct world *world) {
@@ -410,7 +423,7 @@ static bool somebody_got_on(struct world *world) {
     for (int i = 0; i < world->transactor_count; i++)
         if (transactor_committed(world->transactors[i]) == 0)
             return false;
-    return admin_is_ready(world->admin);
+    return admin_is_ready(world->admin) && (!world->share_writer || share_writer_acknowledged(world->share_writer) > 0);
 }
 
 static void calm_down(struct world *world) {
@@ -427,8 +440,14 @@ static void calm_down(struct world *world) {
         transactor_finish(world->transactors[i]);
     for (int i = 0; i < world->member_count; i++)
         member_finish(world->members[i]);
+    if (world->share_writer)
+        share_writer_finish(world->share_writer);
+    for (int i = 0; i < world->sharer_count; i++)
+        sharer_finish(world->sharers[i]);
     admin_finish(world->admin);
     wait_for(world, all_is_acknowledged, "the last acknowledgement");
+    if (world->verbose)
+        describe(world);
     read_all(world);
     wait_for(world, all_is_read, "the end of the logs");
     stop_node(world, false);
@@ -456,7 +475,8 @@ static void add_topics(struct world *world) {
         for (int i = 0; i < topic->partition_count; i++)
             world->partitions[world->partition_count++] = (struct ledger){.world = world, .topic = topic, .index = i};
     }
-    world->txn_topic = &world->topics[world->topic_count];
+    world->made_count = world->topic_count;
+    world->txn_topic = &world->topics[world->made_count++];
     *world->txn_topic = (struct topic){.name = TXN_TOPIC, .partition_count = TXN_PARTITIONS, .segment_bytes = 200000, .segment_ms = 604800000};
 }
 
@@ -479,6 +499,19 @@ static void add_users_of_coordinators(struct world *world) {
             world->member_count++;
         }
     }
+}
+
+/* A share group, in one world of two. */
+static void add_share_group(struct world *world) {
+    if (!world_chance(world, 2))
+        return;
+    world->share_topic = &world->topics[world->made_count++];
+    *world->share_topic = (struct topic){.name = SHARE_TOPIC, .partition_count = SHARE_PARTITIONS, .segment_bytes = 200000, .segment_ms = 604800000};
+    world->share.delivery_limit = 2 + (int32_t)world_random(world, 9);
+    world->share_writer = share_writer_create(world);
+    world->sharer_count = 1 + (int)world_random(world, SHARERS_MAX);
+    for (int i = 0; i < world->sharer_count; i++)
+        world->sharers[i] = sharer_create(world, i);
 }
 
 struct world *world_create(uint64_t seed, bool verbose) {
@@ -511,6 +544,7 @@ struct world *world_create(uint64_t seed, bool verbose) {
     for (int i = 0; i < world->consumer_count; i++)
         world->consumers[i] = consumer_create(world);
     add_users_of_coordinators(world);
+    add_share_group(world);
     return world;
 }
 

@@ -1,6 +1,6 @@
 /* What the files of myelin-sim share. A reading order: main.c (seeds, processes), cluster.c (the node, its disk, the faults),
  * model.c (what was promised, and the checks), client.c (a connection), producer.c, consumer.c, admin.c, transactor.c,
- * txn_reader.c, member.c (who uses it).
+ * txn_reader.c, member.c, share_writer.c, sharer.c (who uses it).
  *
  * One seed is one process: a broker that crashes there ends only that seed, and what a killed node had allocated goes
  * with the process. */
@@ -100,6 +100,28 @@ struct sim_group {
     struct group_owner owners[TXN_PARTITIONS];
 };
 
+/* What a share group promised, by offset. */
+#define SHARE_TOPIC "shared"
+#define SHARE_GROUP "sharers"
+enum { SHARE_PARTITIONS = 2, SHARE_OFFSETS_MAX = 3000, SHARERS_MAX = 3, SHARE_WRITER_ID = 2000, SHARE_LOCK_MS = 1500 };
+struct share_record {
+    uint32_t number;       /* acknowledged there, or shown there; 0: neither */
+    bool acknowledged;     /* to its producer */
+    bool unsure;           /* it was accepted or rejected, and the answer was lost */
+    uint64_t settled_ns;   /* when its accept or reject was answered; 0: it was not */
+    int16_t deliveries;    /* the most that were told */
+    uint32_t lost_before;  /* sim_share.lost_fetches, then */
+    uint32_t hold;         /* of the last delivery; 0: nobody has it, or it is not known who */
+    int8_t holder;
+    uint64_t held_ns;
+};
+struct sim_share {
+    bool configured;
+    int32_t delivery_limit;
+    uint32_t lost_fetches, last_hold; /* lost: those whose answer was, which may have delivered something */
+    struct share_record records[SHARE_PARTITIONS][SHARE_OFFSETS_MAX];
+};
+
 /* ---- client.c: a connection that comes back -------------------------------------------------------------------- */
 
 struct client {
@@ -180,6 +202,21 @@ void member_finish(struct member *member); /* commits once more */
 bool member_is_idle(const struct member *member);
 void member_describe(const struct member *member);
 
+struct share_writer;
+struct share_writer *share_writer_create(struct world *world);
+void share_writer_finish(struct share_writer *writer);
+bool share_writer_is_idle(const struct share_writer *writer);
+uint64_t share_writer_acknowledged(const struct share_writer *writer);
+
+struct sharer;
+struct sharer *sharer_create(struct world *world, int index);
+void sharer_finish(struct sharer *sharer); /* accepts all that is left */
+void sharer_verify(struct sharer *sharer); /* fetches a few times more: nothing that is settled may come */
+bool sharer_is_idle(const struct sharer *sharer);
+void sharer_describe(const struct sharer *sharer);
+/* Nothing says that it was accepted, rejected, or delivered as often as may be. */
+bool share_is_open(const struct world *world, const struct share_record *record);
+
 /* ---- cluster.c: the whole ----------------------------------------------------------------------------------------- */
 
 struct world {
@@ -192,9 +229,10 @@ struct world {
     struct broker_config *config;
     int dir_count;
     char dirs[256];
-    struct topic topics[TOPICS_MAX + 1];
-    int topic_count;      /* without txn_topic, which is behind them */
-    struct topic *txn_topic;
+    struct topic topics[TOPICS_MAX + 2];
+    int topic_count;      /* without those of their own users, which are behind them */
+    int made_count;       /* with them */
+    struct topic *txn_topic, *share_topic;
     struct ledger partitions[PARTITIONS_MAX];
     int partition_count;
     struct producer *producers[PRODUCERS_MAX];
@@ -209,6 +247,10 @@ struct world {
     struct sim_group groups[GROUPS_MAX];
     struct member *members[MEMBERS_MAX];
     int member_count;
+    struct sim_share share;
+    struct share_writer *share_writer; /* NULL: no share group in this world */
+    struct sharer *sharers[SHARERS_MAX];
+    int sharer_count;
     struct compressor *compressor;
     bool relaxed;         /* answers mean "written": only kill -9, no loss of power */
     bool broken;          /* the disk failed an operation in this life: a directory is offline until the next */
