@@ -15,7 +15,7 @@
 #include "protocol/produce_response.h"
 #include "tests/sim/sim_test.h"
 
-enum { TOPIC_CONFIG = 2, CONFIG_SET = 0, CONFIGS_MAX = 8 };
+enum { TOPIC_CONFIG = 2, CONFIG_SET = 0, CONFIGS_MAX = 10 };
 #define CHURN "comes-and-goes"
 
 struct admin {
@@ -79,6 +79,11 @@ static void make_topic(struct admin *admin) {
     CONFIG("file.delete.delay.ms", 1000);
     if (topic->retention)
         CONFIG("retention.ms", 8000);
+    if (topic->compacted) {
+        CONFIG("delete.retention.ms", 1000 + world_random(admin->world, 5000));
+        configs[count++] = (struct create_topics_request_creatable_topic_config){SLICE_LIT("cleanup.policy"), SLICE_LIT("compact")};
+        configs[count++] = (struct create_topics_request_creatable_topic_config){SLICE_LIT("min.cleanable.dirty.ratio"), SLICE_LIT("0.01")};
+    }
     if (topic->flush_messages)
         CONFIG("flush.messages", topic->flush_messages);
     create_topic(admin, topic->name, topic->partition_count, configs, count);

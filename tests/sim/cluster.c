@@ -53,6 +53,7 @@ static struct broker_config *make_config(struct world *world) {
                                "group.initial.rebalance.delay.ms=300", "group.min.session.timeout.ms=1000",
                                "group.consumer.min.session.timeout.ms=1000", "group.consumer.session.timeout.ms=6000",
                                "group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=1000",
+                               "log.cleaner.backoff.ms=400", "log.cleaner.dedupe.buffer.size=2097152",
                                "group.share.min.session.timeout.ms=1000", "group.share.session.timeout.ms=6000",
                                "group.share.min.heartbeat.interval.ms=100", "group.share.heartbeat.interval.ms=1000",
                                "group.share.min.record.lock.duration.ms=1000", "share.coordinator.state.topic.num.partitions=3",
@@ -377,6 +378,8 @@ static void describe(struct world *world) {
         member_describe(world->members[i]);
     for (int i = 0; i < world->sharer_count; i++)
         sharer_describe(world->sharers[i]);
+    if (world->keeper)
+        keeper_describe(world->keeper);
 }
 
 static void wait_for(struct world *world, bool (*done)(struct world *world), const char *what) {
@@ -401,12 +404,12 @@ static bool all_is_acknowledged(struct world *world) {
         idle &= member_is_idle(world->members[i]);
     for (int i = 0; i < world->sharer_count; i++)
         idle &= sharer_is_idle(world->sharers[i]);
-    return idle;
+    return idle && (!world->keeper || keeper_is_quiet(world->keeper));
 }
 
 static bool all_is_read(struct world *world) {
     return consumer_is_idle(world->consumers[0]) && txn_reader_is_idle(world->txn_reader) &&
-           (!world->sharer_count || sharer_is_idle(world->sharers[0]));
+           (!world->sharer_count || sharer_is_idle(world->sharers[0])) && (!world->keeper || keeper_is_idle(world->keeper));
 }
 
 static void read_all(struct world *world) {
@@ -414,6 +417,8 @@ static void read_all(struct world *world) {
     txn_reader_verify(world->txn_reader);
     if (world->sharer_count)
         sharer_verify(world->sharers[0]);
+    if (world->keeper)
+        keeper_verify(world->keeper);
 }
 
 static bool somebody_got_on(struct world *world) {
@@ -423,7 +428,8 @@ static bool somebody_got_on(struct world *world) {
     for (int i = 0; i < world->transactor_count; i++)
         if (transactor_committed(world->transactors[i]) == 0)
             return false;
-    return admin_is_ready(world->admin) && (!world->share_writer || share_writer_acknowledged(world->share_writer) > 0);
+    return admin_is_ready(world->admin) && (!world->share_writer || share_writer_acknowledged(world->share_writer) > 0) &&
+           (!world->keeper || keeper_has_written(world->keeper));
 }
 
 static void calm_down(struct world *world) {
@@ -444,6 +450,8 @@ static void calm_down(struct world *world) {
         share_writer_finish(world->share_writer);
     for (int i = 0; i < world->sharer_count; i++)
         sharer_finish(world->sharers[i]);
+    if (world->keeper)
+        keeper_finish(world->keeper);
     admin_finish(world->admin);
     wait_for(world, all_is_acknowledged, "the last acknowledgement");
     if (world->verbose)
@@ -514,6 +522,17 @@ static void add_share_group(struct world *world) {
         world->sharers[i] = sharer_create(world, i);
 }
 
+/* A compacted topic, in one world of two. */
+static void add_keeper(struct world *world) {
+    if (!world_chance(world, 2))
+        return;
+    world->kept_topic = &world->topics[world->made_count++];
+    *world->kept_topic = (struct topic){.name = KEPT_TOPIC, .partition_count = 1, .compacted = true,
+                                        .segment_bytes = 15000 + (int64_t)world_random(world, 40000),
+                                        .segment_ms = 500 + (int64_t)world_random(world, 5000)};
+    world->keeper = keeper_create(world);
+}
+
 struct world *world_create(uint64_t seed, bool verbose) {
     struct world *world = mem_new(struct world);
     the_world = world;
@@ -545,6 +564,7 @@ struct world *world_create(uint64_t seed, bool verbose) {
         world->consumers[i] = consumer_create(world);
     add_users_of_coordinators(world);
     add_share_group(world);
+    add_keeper(world);
     return world;
 }
 

@@ -1,6 +1,6 @@
 /* What the files of myelin-sim share. A reading order: main.c (seeds, processes), cluster.c (the node, its disk, the faults),
  * model.c (what was promised, and the checks), client.c (a connection), producer.c, consumer.c, admin.c, transactor.c,
- * txn_reader.c, member.c, share_writer.c, sharer.c (who uses it).
+ * txn_reader.c, member.c, share_writer.c, sharer.c, keeper.c (who uses it).
  *
  * One seed is one process: a broker that crashes there ends only that seed, and what a killed node had allocated goes
  * with the process. */
@@ -30,6 +30,7 @@ struct topic {
     char name[32];
     struct uuid id;
     bool created, has_id;
+    bool compacted;
     bool retention;      /* records may go by themselves */
     int partition_count;
     int64_t segment_bytes, segment_ms, flush_messages;
@@ -217,6 +218,16 @@ void sharer_describe(const struct sharer *sharer);
 /* Nothing says that it was accepted, rejected, or delivered as often as may be. */
 bool share_is_open(const struct world *world, const struct share_record *record);
 
+#define KEPT_TOPIC "kept"
+struct keeper;
+struct keeper *keeper_create(struct world *world);
+void keeper_finish(struct keeper *keeper); /* writes no more */
+void keeper_verify(struct keeper *keeper);
+bool keeper_has_written(const struct keeper *keeper);
+bool keeper_is_quiet(const struct keeper *keeper);
+bool keeper_is_idle(const struct keeper *keeper);
+void keeper_describe(const struct keeper *keeper);
+
 /* ---- cluster.c: the whole ----------------------------------------------------------------------------------------- */
 
 struct world {
@@ -229,10 +240,10 @@ struct world {
     struct broker_config *config;
     int dir_count;
     char dirs[256];
-    struct topic topics[TOPICS_MAX + 2];
+    struct topic topics[TOPICS_MAX + 3];
     int topic_count;      /* without those of their own users, which are behind them */
     int made_count;       /* with them */
-    struct topic *txn_topic, *share_topic;
+    struct topic *txn_topic, *share_topic, *kept_topic;
     struct ledger partitions[PARTITIONS_MAX];
     int partition_count;
     struct producer *producers[PRODUCERS_MAX];
@@ -251,6 +262,7 @@ struct world {
     struct share_writer *share_writer; /* NULL: no share group in this world */
     struct sharer *sharers[SHARERS_MAX];
     int sharer_count;
+    struct keeper *keeper; /* NULL: no compacted topic in this world */
     struct compressor *compressor;
     bool relaxed;         /* answers mean "written": only kill -9, no loss of power */
     bool broken;          /* the disk failed an operation in this life: a directory is offline until the next */
