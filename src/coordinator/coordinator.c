@@ -156,7 +156,7 @@ static bool flush(struct coordinator *coordinator);
 static void turn_end(struct turn_hook *hook) {
     struct coordinator *coordinator = container_of(hook, struct coordinator, hook);
     run_queued(coordinator);
-    if (coordinator->linger_ms <= 0)
+    if (coordinator->linger_ms <= 0 || !timer_is_running(&coordinator->linger_timer)) /* it may have fired while the log was frozen */
         flush(coordinator);
     settle(coordinator);
 }

@@ -107,6 +107,41 @@ TEST(what_comes_in_one_turn_is_one_batch_and_answered_when_it_is_on_the_device) 
     world_end();
 }
 
+TEST(what_comes_within_the_linger_time_is_one_batch) {
+    world_set("group.coordinator.append.linger.ms=50");
+    world_begin(COORDINATOR_GROUP);
+    struct commit first = {.group = "a", .offset = 1, .partitions = 1}, second = {.group = "b", .offset = 2, .partitions = 1};
+    world_do(run_commit, &first);
+    world_sleep_ms(40);
+    world_do(run_commit, &second);
+    EXPECT(second.decided && !first.done);
+    world_until(first.done && second.done);
+    EXPECT_INT(world_batches(NULL), 1);
+    world.override_count = 0;
+    world_end();
+}
+
+static void set_frozen(void *arg) {
+    world.partition->frozen = *(bool *)arg;
+    partition_wake(world.partition);
+}
+
+TEST(what_lingers_past_its_time_in_a_frozen_log_is_appended_when_it_thaws) {
+    world_set("group.coordinator.append.linger.ms=50");
+    world_begin(COORDINATOR_GROUP);
+    struct commit commit = {.group = "g", .offset = 5, .partitions = 1};
+    world_do(run_commit, &commit);
+    world_do(set_frozen, &(bool){true});
+    world_sleep_ms(100);
+    EXPECT(!commit.done);
+    world_do(set_frozen, &(bool){false});
+    world_until(commit.done);
+    EXPECT_INT(commit.error, 0);
+    EXPECT_INT(world_batches(NULL), 1);
+    world.override_count = 0;
+    world_end();
+}
+
 TEST(an_operation_without_records_waits_for_what_it_may_have_seen) {
     world_begin(COORDINATOR_GROUP);
     struct commit commits[COMMITS] = {0};
