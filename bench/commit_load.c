@@ -3,22 +3,26 @@
 //   commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS
 //
 // Each client has a connection and a group of its own, and commits PARTITIONS offsets of TOPIC a request (OffsetCommit v2,
-// without members). Set SERVER_PID to have the server's CPU seconds printed, GROUPS=n to have each client go round n groups of
-// its own, COUNT=n to stop after that many commits instead of SECONDS.
+// without members). INFLIGHT requests of it are unanswered at any time: each answer is followed by a request at once. One
+// thread is all clients: each request is sent by itself, and answers come through io_uring, armed once a connection, for a
+// poll and a receive for each took time from the server, which has the same cores.
+//
+// Set SERVER_PID to have the server's CPU seconds printed, GROUPS=n to have each client go round n groups of its own, COUNT=n
+// to stop after that many commits instead of SECONDS.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <endian.h>
+#include <liburing.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { INFLIGHT_MAX = 64, BUCKETS = 1000000, RETRY_US = 100000 };
+enum { INFLIGHT_MAX = 64, BUCKETS = 1000000, RETRY_US = 100000, BUFFERS = 1024, BUFFER_SIZE = 4096, SILENCE_S = 180 };
 
 struct client {
     int fd, out, head, tail;
@@ -32,6 +36,10 @@ struct client {
 static uint32_t *histogram; // 1 us buckets to 1 s
 static uint64_t count;
 static uint32_t groups = 1; // of each client
+static struct io_uring ring;
+static struct io_uring_buf_ring *buffers;
+static uint8_t *buffer_memory;
+static int64_t now; // when the loop woke: what had come by then has come
 
 static void die(const char *what) {
     perror(what);
@@ -103,7 +111,7 @@ static void make_request(struct client *client, int index, const char *topic, in
 
 static void send_some(struct client *client, int requests) {
     for (int i = 0; i < requests; i++) {
-        client->when[client->tail++ % INFLIGHT_MAX] = now_ns();
+        client->when[client->tail++ % INFLIGHT_MAX] = now;
         uint8_t *digit = client->request + (size_t)i * client->size + client->digits + 5;
         for (uint32_t x = client->next_group, k = 0; k < 5; k++, x /= 10)
             *--digit = (uint8_t)('0' + x % 10);
@@ -124,12 +132,8 @@ static uint32_t get32(const uint8_t *p) {
     return be32toh(x);
 }
 
-// The answers that came; the error code of the last one's first partition in *ret_error.
-static int receive(struct client *client, int16_t *ret_error) {
-    ssize_t n = recv(client->fd, client->in + client->in_size, sizeof client->in - client->in_size, 0);
-    if (n <= 0)
-        die("receive");
-    client->in_size += (size_t)n;
+// Takes the answers in client->in; the error code of the last one's first partition in *ret_error.
+static int take_answers(struct client *client, int16_t *ret_error) {
     int answers = 0;
     size_t at = 0;
     while (client->in_size - at >= 4 && client->in_size - at >= 4 + get32(client->in + at)) {
@@ -137,14 +141,15 @@ static int receive(struct client *client, int16_t *ret_error) {
         p += 2 + (p[0] << 8 | p[1]) + 4 + 4;            // name, partitions, index
         *ret_error = (int16_t)(p[0] << 8 | p[1]);
         at += 4 + get32(client->in + at);
-        int64_t us = (now_ns() - client->when[client->head++ % INFLIGHT_MAX]) / 1000;
+        int64_t us = (now - client->when[client->head++ % INFLIGHT_MAX]) / 1000;
         histogram[us < BUCKETS ? us : BUCKETS - 1]++;
         count++;
         client->out--;
         answers++;
     }
-    memmove(client->in, client->in + at, client->in_size - at);
     client->in_size -= at;
+    if (client->in_size)
+        memmove(client->in, client->in + at, client->in_size);
     return answers;
 }
 
@@ -153,8 +158,12 @@ static void prime(struct client *client) {
     for (int tries = 0; tries < 600; tries++) {
         int16_t error = 0;
         send_some(client, 1);
-        while (!receive(client, &error)) {
-        }
+        do {
+            ssize_t n = recv(client->fd, client->in + client->in_size, sizeof client->in - client->in_size, 0);
+            if (n <= 0)
+                die("receive");
+            client->in_size += (size_t)n;
+        } while (!take_answers(client, &error));
         if (!error)
             return;
         if (error < 14 || error > 16) {
@@ -180,6 +189,77 @@ static void find_coordinator(struct client *client) {
         die("FindCoordinator");
 }
 
+// ---- all of them at once ----
+
+static void give_buffer(int index) {
+    io_uring_buf_ring_add(buffers, buffer_memory + (size_t)index * BUFFER_SIZE, BUFFER_SIZE, (unsigned short)index,
+                          io_uring_buf_ring_mask(BUFFERS), 0);
+    io_uring_buf_ring_advance(buffers, 1);
+}
+
+static void make_ring(void) {
+    struct io_uring_buf_reg at = {.ring_entries = BUFFERS};
+    void *memory;
+    if (posix_memalign(&memory, 4096, BUFFERS * sizeof(struct io_uring_buf)))
+        die("memory");
+    at.ring_addr = (uintptr_t)memory;
+    int err = io_uring_queue_init(BUFFERS, &ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+    if (!err)
+        err = io_uring_register_buf_ring(&ring, &at, 0);
+    if (err) {
+        fprintf(stderr, "io_uring: %s\n", strerror(-err));
+        exit(1);
+    }
+    buffers = memory;
+    io_uring_buf_ring_init(buffers);
+    buffer_memory = malloc((size_t)BUFFERS * BUFFER_SIZE);
+    for (int i = 0; i < BUFFERS; i++)
+        give_buffer(i);
+}
+
+// Everything that comes is received into the buffers, until there are none.
+static void arm(struct client *client) {
+    struct io_uring_sqe *sqe;
+    while (!(sqe = io_uring_get_sqe(&ring)))
+        io_uring_submit(&ring);
+    io_uring_prep_recv_multishot(sqe, client->fd, NULL, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = 0;
+    io_uring_sqe_set_data(sqe, client);
+}
+
+static void take_bytes(struct client *client, const struct io_uring_cqe *cqe) {
+    if (cqe->res <= 0 && cqe->res != -ENOBUFS) {
+        fprintf(stderr, "receive: %s\n", strerror(-cqe->res));
+        exit(1);
+    }
+    if (cqe->res > 0) {
+        int index = (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        if (client->in_size + (size_t)cqe->res > sizeof client->in)
+            die("an answer is too large");
+        memcpy(client->in + client->in_size, buffer_memory + (size_t)index * BUFFER_SIZE, (size_t)cqe->res);
+        client->in_size += (size_t)cqe->res;
+        give_buffer(index);
+    }
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        arm(client);
+}
+
+// Waits until something has come.
+static void wait_some(void) {
+    struct __kernel_timespec timeout = {.tv_sec = SILENCE_S};
+    struct io_uring_cqe *cqe;
+    int n;
+    do
+        n = io_uring_submit_and_wait_timeout(&ring, &cqe, 1, &timeout, NULL);
+    while (n == -EINTR);
+    if (n < 0) {
+        fprintf(stderr, n == -ETIME ? "answers missing after %d s\n" : "io_uring fails\n", SILENCE_S);
+        exit(1);
+    }
+    now = now_ns();
+}
+
 int main(int argc, char **argv) {
     if (argc != 8) {
         fprintf(stderr, "usage: commit_load HOST PORT TOPIC CLIENTS INFLIGHT PARTITIONS SECONDS\n");
@@ -193,7 +273,8 @@ int main(int argc, char **argv) {
         return 2;
     histogram = calloc(BUCKETS, sizeof *histogram);
     struct client *all = calloc((size_t)clients, sizeof *all);
-    int poll = epoll_create1(0);
+    make_ring();
+    now = now_ns();
     for (int i = 0; i < clients; i++) {
         struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
         all[i].fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -204,36 +285,36 @@ int main(int argc, char **argv) {
         if (i == 0)
             find_coordinator(&all[0]);
         prime(&all[i]);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
-        if (epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event))
-            die("epoll");
+        arm(&all[i]);
     }
     memset(histogram, 0, BUCKETS * sizeof *histogram);
     count = 0;
     const char *pid = getenv("SERVER_PID");
     double cpu = pid ? cpu_of(pid) : 0;
-    int64_t start = now_ns(), end = start + (int64_t)(atof(argv[7]) * 1e9);
+    int64_t start = now = now_ns(), end = start + (int64_t)(atof(argv[7]) * 1e9);
     uint64_t errors = 0;
     int waiting = clients * inflight;
     for (int i = 0; i < clients; i++)
         send_some(&all[i], inflight);
     while (waiting) {
-        struct epoll_event events[64];
-        int n = epoll_wait(poll, events, 64, 20000);
-        if (n <= 0) {
-            fprintf(stderr, "answers missing after 20 s\n");
-            return 1;
-        }
-        for (int i = 0; i < n; i++) {
-            struct client *client = events[i].data.ptr;
+        wait_some();
+        struct io_uring_cqe *cqe;
+        unsigned head, seen = 0;
+        io_uring_for_each_cqe(&ring, head, cqe) {
+            struct client *client = io_uring_cqe_get_data(cqe);
             int16_t error = 0;
-            int answers = receive(client, &error);
+            take_bytes(client, cqe);
+            int answers = take_answers(client, &error);
             errors += answers && error;
-            if (most != UINT64_MAX ? count < most : now_ns() < end)
+            if (!answers) {
+            } else if (most != UINT64_MAX ? count < most : now < end) {
                 send_some(client, answers);
-            else
+            } else {
                 waiting -= answers;
+            }
+            seen++;
         }
+        io_uring_cq_advance(&ring, seen);
     }
     double seconds = (double)(now_ns() - start) / 1e9;
     printf("commits clients=%d inflight=%d partitions=%d: commits_per_s=%.0f errors=%lu p50_ms=%.3f p99_ms=%.3f p999_ms=%.3f", clients, inflight,
