@@ -127,6 +127,7 @@ static void closed(struct shard *shard, void *user) {
     conn->gone = true;
     if (conn->admitting)
         return;
+    check(!conn->flush.queued, "a connection is freed before its hook ran");
     drop_requests(conn, &conn->sending);
     drop_requests(conn, &conn->requests);
     if (conn->held)
@@ -164,6 +165,7 @@ void conn_close(struct conn *conn) {
     if (conn->closing)
         return;
     conn->closing = true;
+    turn_hook_cancel(&conn->flush);
     share_unbind(conn);
     list_remove(&conn->node);
     list_remove(&conn->stalled);
@@ -313,7 +315,8 @@ void conn_answered(struct conn *conn, struct request *request) {
         return;
     }
     forget_work(conn, request);
-    shard_at_turn_end(shard->shard, &conn->flush);
+    if (!conn->closing)
+        shard_at_turn_end(shard->shard, &conn->flush);
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------------------ */

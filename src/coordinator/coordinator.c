@@ -256,8 +256,7 @@ void coordinator_destroy(struct coordinator *coordinator) {
     give_up(coordinator);
     settle(coordinator);
     timer_stop(coordinator->host->shard, &coordinator->timeout_timer);
-    if (coordinator->hook.queued)
-        list_remove(&coordinator->hook.node);
+    turn_hook_cancel(&coordinator->hook);
     buf_deinit(&coordinator->batch);
     mem_free(coordinator);
 }

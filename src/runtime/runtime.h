@@ -69,6 +69,11 @@ struct turn_hook {
     void (*run)(struct turn_hook *hook);
 };
 void shard_at_turn_end(struct shard *shard, struct turn_hook *hook); /* no effect when already queued */
+static inline void turn_hook_cancel(struct turn_hook *hook) {
+    if (hook->queued)
+        list_remove(&hook->node);
+    hook->queued = false;
+}
 
 /* ---- messages between shards --------------------------------------------------------------------------- */
 
