@@ -54,7 +54,7 @@ enum err segment_scan_next(struct segment_scan *scan) {
     const uint8_t *batch = scan->memory + (scan->pos - scan->memory_pos);
     int32_t length = batch_length(batch);
     if (length < BATCH_LENGTH_MIN || batch_magic(batch) < 0 || batch_magic(batch) > 2 || batch_base_offset(batch) < 0 ||
-        batch_base_offset(batch) > INT64_MAX - INT32_MAX) /* its last offset would be none */
+        batch_base_offset(batch) > BASE_OFFSET_MAX)
         return ERR_CORRUPT;
     size_t size = batch_size(batch);
     if ((int64_t)size > left)

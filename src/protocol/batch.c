@@ -24,7 +24,7 @@ enum err batch_check(struct slice bytes) {
         return ERR_TRUNCATED;
     int32_t length = batch_length(bytes.ptr);
     int magic = batch_magic(bytes.ptr);
-    if (length < BATCH_LENGTH_MIN || batch_base_offset(bytes.ptr) < 0 || magic < 0 || magic > 2)
+    if (length < BATCH_LENGTH_MIN || batch_base_offset(bytes.ptr) < 0 || batch_base_offset(bytes.ptr) > BASE_OFFSET_MAX || magic < 0 || magic > 2)
         return ERR_CORRUPT;
     if (bytes.size - BATCH_PREFIX_SIZE < (size_t)length)
         return ERR_TRUNCATED;

@@ -20,6 +20,7 @@
 #define BATCH_HEADER_SIZE 61
 #define BATCH_LENGTH_MIN 14  /* of the length field in any format: the smallest old message */
 #define BATCH_CRC_START 21
+#define BASE_OFFSET_MAX (INT64_MAX - INT32_MAX) /* above it a last offset may be none */
 
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODEC_COUNT };
 const char *codec_name(enum codec codec); /* as in compression.type; "none" for CODEC_NONE */
@@ -58,8 +59,9 @@ static inline int8_t batch_magic(const uint8_t *b) {
 static inline size_t batch_size(const uint8_t *b) { /* of the whole batch; its length was checked */
     return BATCH_PREFIX_SIZE + (size_t)batch_length(b);
 }
+/* Of a batch that was not checked it may be anything: no CRC covers a base offset. */
 static inline int64_t batch_last_offset(const uint8_t *b) {
-    return batch_base_offset(b) + batch_last_offset_delta(b);
+    return (int64_t)((uint64_t)batch_base_offset(b) + (uint64_t)batch_last_offset_delta(b));
 }
 static inline enum codec batch_codec(const uint8_t *b) {
     return (enum codec)(batch_attributes(b) & BATCH_CODEC_MASK);
