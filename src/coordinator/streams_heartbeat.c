@@ -576,6 +576,12 @@ static void ask_for_description(struct heartbeat *h) {
         h->groups->asked_creator = h->fresh->asked;
 }
 
+/* It says what it has, and that is not what it was told: the answer that told it may have been lost. Clients say so after
+ * each answer that did not come, and its epoch need not have changed by then. */
+static bool has_other_tasks(const struct heartbeat *h) {
+    return h->owned_is_known && !streams_roles_equal(&h->owned, &h->after.assigned, false);
+}
+
 static void answer_member(struct heartbeat *h) {
     answer *response = &h->io->response;
     bool assigned_changed = !streams_roles_equal(&h->before.assigned, &h->after.assigned, true);
@@ -584,7 +590,7 @@ static void answer_member(struct heartbeat *h) {
     response->heartbeat_interval_ms = (int32_t)setting(h, "heartbeat.interval.ms");
     response->task_offset_interval_ms = (int32_t)setting(h, "task.offset.interval.ms");
     response->acceptable_recovery_lag = setting(h, "acceptable.recovery.lag");
-    if (h->joining || assigned_changed) {
+    if (h->joining || assigned_changed || has_other_tasks(h)) {
         response->active_tasks = told(h, STREAMS_ACTIVE, &response->active_tasks_count);
         response->standby_tasks = told(h, STREAMS_STANDBY, &response->standby_tasks_count);
         response->warmup_tasks = told(h, STREAMS_WARMUP, &response->warmup_tasks_count);

@@ -35,4 +35,6 @@ RULES = [
     {"where": r"^streams_two_members_share: StreamsGroupDescribe v0 empty .*\.AssignmentEpoch$", "kafka": "^4$", "myelin": "^5$"},
     # An active task that becomes a standby of the same member does so at once.
     {"where": r"^streams_standbys: .*(StandbyTasks|GroupState)$"},
+    # So it has been told of a standby that it does not say it has: it is told again.
+    {"where": r"^streams_standbys: StreamsGroupHeartbeat v0 m beats gave one up 0_0 \.(Active|Warmup)Tasks$", "kafka": "^null$"},
 ]

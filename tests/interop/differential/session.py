@@ -31,7 +31,8 @@ class Session:
         low, high = self.common[messages()["request", name].key]
         return range(low, high + 1)
 
-    def ask(self, name, version, values=None, note="", conn=None, quiet=False, **options):
+    def ask(self, name, version, values=None, note="", conn=None, quiet=False, adjust=None, **options):
+        """`adjust` gets an answer before it is kept, to set right what one of the two says."""
         try:
             answer = (conn or self.conn).ask(name, version, values or {}, **options)
         except Closed:
@@ -42,6 +43,8 @@ class Session:
             answer = f"malformed: {error}"
         if isinstance(answer, dict):
             self.learn(name, answer)
+            if adjust:
+                adjust(answer)
         if not quiet:
             self.log.append((f"{self.case}: {name} v{version} {note}".strip(), name, self.normal(name, answer)))
         return answer if isinstance(answer, dict) else {}
