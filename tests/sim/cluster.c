@@ -53,6 +53,9 @@ static struct broker_config *make_config(struct world *world) {
                                "group.initial.rebalance.delay.ms=300", "group.min.session.timeout.ms=1000",
                                "group.consumer.min.session.timeout.ms=1000", "group.consumer.session.timeout.ms=6000",
                                "group.consumer.min.heartbeat.interval.ms=100", "group.consumer.heartbeat.interval.ms=1000",
+                               "group.streams.min.session.timeout.ms=1000", "group.streams.session.timeout.ms=6000",
+                               "group.streams.min.heartbeat.interval.ms=100", "group.streams.heartbeat.interval.ms=1000",
+                               "group.streams.initial.rebalance.delay.ms=300",
                                "log.cleaner.backoff.ms=400", "log.cleaner.dedupe.buffer.size=2097152",
                                "group.share.min.session.timeout.ms=1000", "group.share.session.timeout.ms=6000",
                                "group.share.min.heartbeat.interval.ms=100", "group.share.heartbeat.interval.ms=1000",
@@ -498,7 +501,7 @@ static void add_users_of_coordinators(struct world *world) {
     for (int g = 0; g < groups; g++) {
         struct sim_group *group = &world->groups[g];
         snprintf(group->name, sizeof group->name, "group-%d", g);
-        group->consumer_protocol = world_chance(world, 2);
+        group->protocol = (int)world_random(world, GROUP_PROTOCOLS);
         for (int p = 0; p < TXN_PARTITIONS; p++)
             group->owners[p].generation = group->committed[p] = -1;
         int members = 1 + (int)world_random(world, MEMBERS_MAX / GROUPS_MAX);

@@ -1,6 +1,6 @@
-/* A member of a consumer group, classic or of KIP-848: joins, keeps alive, commits for the partitions that it was given, leaves,
- * falls silent, and comes back. Checked: nobody is given a partition that another was given in the same generation (epoch),
- * and a committed offset never goes back. */
+/* A member of a group, classic, of KIP-848, or of a streams application (KIP-1071): joins, keeps alive, commits for the
+ * partitions that it was given, leaves, falls silent, and comes back. Checked: nobody is given a partition that another was
+ * given in the same generation (epoch), and a committed offset never goes back. */
 #include <stdio.h>
 #include "protocol/consumer_group_heartbeat_request.h"
 #include "protocol/consumer_group_heartbeat_response.h"
@@ -14,6 +14,8 @@
 #include "protocol/offset_commit_response.h"
 #include "protocol/offset_fetch_request.h"
 #include "protocol/offset_fetch_response.h"
+#include "protocol/streams_group_heartbeat_request.h"
+#include "protocol/streams_group_heartbeat_response.h"
 #include "protocol/sync_group_request.h"
 #include "protocol/sync_group_response.h"
 #include "tests/sim/sim_test.h"
@@ -25,13 +27,14 @@ struct member {
     struct world *world;
     struct sim_group *group;
     int index;
-    char id[64];         /* the broker's (classic) or ours (KIP-848); "": none yet */
+    char id[64];         /* the broker's (classic) or ours; "": none yet */
     int32_t generation;  /* or member epoch */
     enum { JOIN, SYNC, LIVE } step;
     bool leads;
     char others[MEMBERS_IN_GROUP][64]; /* the leader's list */
     int other_count;
     bool given[TXN_PARTITIONS];
+    bool has_reported;   /* a streams member: what it has, since that changed or an answer did not come */
     bool finishing, done, lost_coordinator;
     int64_t committing, fetched_floor; /* the value under way; what was acknowledged before a fetch was asked */
     int partition;       /* of the commit or fetch under way */
@@ -52,9 +55,10 @@ static void thought(struct shard *shard, struct timer *timer) {
 
 static void forget(struct member *member) {
     member->step = JOIN;
-    member->generation = member->group->consumer_protocol ? 0 : -1;
+    member->generation = member->group->protocol == GROUP_CLASSIC ? -1 : 0;
+    member->has_reported = false;
     memset(member->given, 0, sizeof member->given);
-    if (member->group->consumer_protocol)
+    if (member->group->protocol != GROUP_CLASSIC)
         snprintf(member->id, sizeof member->id, "member-%d-%llu", member->index, (unsigned long long)world_random(member->world, 1u << 30));
     else
         member->id[0] = 0;
@@ -74,6 +78,14 @@ static void take_partition(struct member *member, int partition) {
     member->given[partition] = true;
 }
 
+static int32_t list_given(const struct member *member, int32_t *partitions) {
+    int32_t count = 0;
+    for (int p = 0; p < TXN_PARTITIONS; p++)
+        if (member->given[p])
+            partitions[count++] = p;
+    return count;
+}
+
 static bool is_expected(int16_t code) {
     return code == KAFKA_NOT_COORDINATOR || code == KAFKA_COORDINATOR_NOT_AVAILABLE || code == KAFKA_COORDINATOR_LOAD_IN_PROGRESS ||
            code == KAFKA_REBALANCE_IN_PROGRESS || code == KAFKA_UNKNOWN_MEMBER_ID || code == KAFKA_ILLEGAL_GENERATION ||
@@ -90,8 +102,10 @@ static bool accept(struct member *member, const char *what, int16_t code) {
         forget(member);
     else if (code == KAFKA_REBALANCE_IN_PROGRESS || code == KAFKA_ILLEGAL_GENERATION)
         member->step = JOIN;
-    if (code)
+    if (code) {
+        member->has_reported = false;
         think(member, 300);
+    }
     return !code;
 }
 
@@ -206,11 +220,8 @@ static void consumer_heartbeat(struct member *member, int32_t epoch) {
     struct consumer_group_heartbeat_request request;
     struct consumer_group_heartbeat_request_topic_partitions owned;
     struct slice topic = SLICE_LIT(TXN_TOPIC);
-    int32_t partitions[TXN_PARTITIONS], count = 0, unused;
+    int32_t partitions[TXN_PARTITIONS], count = list_given(member, partitions), unused;
     consumer_group_heartbeat_request_init(&request);
-    for (int p = 0; p < TXN_PARTITIONS; p++)
-        if (member->given[p])
-            partitions[count++] = p;
     request.group_id = slice_str(member->group->name);
     request.member_id = slice_str(member->id);
     request.member_epoch = epoch;
@@ -224,21 +235,26 @@ static void consumer_heartbeat(struct member *member, int32_t epoch) {
     client_send(&member->client, API_CONSUMER_GROUP_HEARTBEAT, 1, consumer_group_heartbeat, &request, &unused);
 }
 
+/* True: it is a member. */
+static bool take_epoch(struct member *member, int32_t epoch) {
+    if (epoch < 0) { /* it has left */
+        forget(member);
+        think(member, 3000);
+        return false;
+    }
+    if (epoch < member->generation)
+        violation(member->world, "%s: epoch %d comes after %d", member->group->name, (int)epoch, (int)member->generation);
+    member->generation = epoch;
+    member->step = LIVE;
+    return true;
+}
+
 static void consumer_alive(struct member *member, int version, struct decoder *body) {
     struct consumer_group_heartbeat_response response;
     if (consumer_group_heartbeat_response_decode(body, version, &response))
         violation(member->world, "a ConsumerGroupHeartbeat answer that cannot be read");
-    if (!accept(member, "ConsumerGroupHeartbeat", response.error_code))
+    if (!accept(member, "ConsumerGroupHeartbeat", response.error_code) || !take_epoch(member, response.member_epoch))
         return;
-    if (response.member_epoch < 0) { /* it has left */
-        forget(member);
-        think(member, 3000);
-        return;
-    }
-    if (response.member_epoch < member->generation)
-        violation(member->world, "%s: epoch %d comes after %d", member->group->name, (int)response.member_epoch, (int)member->generation);
-    member->generation = response.member_epoch;
-    member->step = LIVE;
     if (response.assignment) {
         memset(member->given, 0, sizeof member->given);
         for (int t = 0; t < response.assignment->topic_partitions_count; t++)
@@ -246,6 +262,69 @@ static void consumer_alive(struct member *member, int version, struct decoder *b
                 take_partition(member, response.assignment->topic_partitions[t].partitions[i]);
     }
     think(member, 800);
+}
+
+/* ---- KIP-1071: one subtopology, whose tasks are the partitions ------------------------------------------------------------------ */
+
+static void streams_heartbeat(struct member *member, int32_t epoch) {
+    struct streams_group_heartbeat_request request;
+    struct streams_group_heartbeat_request_topology topology;
+    struct streams_group_heartbeat_request_subtopology subtopology;
+    struct streams_group_heartbeat_request_task_ids active;
+    struct slice topic = SLICE_LIT(TXN_TOPIC);
+    int32_t partitions[TXN_PARTITIONS], count = list_given(member, partitions), unused;
+    streams_group_heartbeat_request_init(&request);
+    streams_group_heartbeat_request_topology_init(&topology);
+    streams_group_heartbeat_request_subtopology_init(&subtopology);
+    request.group_id = slice_str(member->group->name);
+    request.member_id = slice_str(member->id);
+    request.member_epoch = epoch;
+    request.instance_id = request.rack_id = SLICE_NULL;
+    request.process_id = slice_str(member->id);
+    request.rebalance_timeout_ms = REBALANCE_MS;
+    if (epoch == 0) {
+        subtopology.subtopology_id = SLICE_LIT("0");
+        subtopology.source_topics = &topic;
+        subtopology.source_topics_count = 1;
+        topology.subtopologies = &subtopology;
+        topology.subtopologies_count = 1;
+        request.topology = &topology;
+    }
+    if (epoch == 0 || !member->has_reported) {
+        active = (struct streams_group_heartbeat_request_task_ids){SLICE_LIT("0"), partitions, count};
+        request.active_tasks = request.standby_tasks = request.warmup_tasks = &active;
+        request.active_tasks_count = count ? 1 : 0;
+        request.standby_tasks_count = request.warmup_tasks_count = 0;
+        member->has_reported = true;
+    }
+    client_send(&member->client, API_STREAMS_GROUP_HEARTBEAT, 0, streams_group_heartbeat, &request, &unused);
+}
+
+static void streams_alive(struct member *member, int version, struct decoder *body) {
+    struct streams_group_heartbeat_response response;
+    if (streams_group_heartbeat_response_decode(body, version, &response))
+        violation(member->world, "a StreamsGroupHeartbeat answer that cannot be read");
+    if (!accept(member, "StreamsGroupHeartbeat", response.error_code) || !take_epoch(member, response.member_epoch))
+        return;
+    if (response.active_tasks_count >= 0) {
+        member->has_reported = false;
+        memset(member->given, 0, sizeof member->given);
+        for (int t = 0; t < response.active_tasks_count; t++)
+            for (int i = 0; i < response.active_tasks[t].partitions_count; i++) {
+                int32_t partition = response.active_tasks[t].partitions[i];
+                if (partition < 0 || partition >= TXN_PARTITIONS)
+                    violation(member->world, "%s: task 0_%d is given to %s", member->group->name, (int)partition, member->id);
+                take_partition(member, partition);
+            }
+    }
+    think(member, 800);
+}
+
+static void send_heartbeat(struct member *member, int32_t epoch) {
+    if (member->group->protocol == GROUP_STREAMS)
+        streams_heartbeat(member, epoch);
+    else
+        consumer_heartbeat(member, epoch);
 }
 
 /* ---- offsets ------------------------------------------------------------------------------------------------------------------- */
@@ -329,24 +408,24 @@ static void offset_fetched(struct member *member, int version, struct decoder *b
 static void live(struct member *member) {
     uint64_t what = world_random(member->world, 20);
     int partition = (int)world_random(member->world, TXN_PARTITIONS);
-    bool consumer = member->group->consumer_protocol;
+    bool classic = member->group->protocol == GROUP_CLASSIC;
     if (member->finishing && member->commits) {
         member->done = true;
     } else if (what == 0 && !member->finishing) {
-        if (consumer)
-            consumer_heartbeat(member, -1);
-        else
+        if (classic)
             leave(member);
+        else
+            send_heartbeat(member, -1);
     } else if (what == 1 && !member->finishing) {
         think(member, 2 * SESSION_MS); /* silent: perhaps long enough to be given up */
     } else if (what < 9 && member->given[partition]) {
         commit(member, partition);
     } else if (what < 12) {
         fetch_offset(member, partition);
-    } else if (consumer) {
-        consumer_heartbeat(member, member->generation);
-    } else {
+    } else if (classic) {
         heartbeat(member);
+    } else {
+        send_heartbeat(member, member->generation);
     }
 }
 
@@ -361,8 +440,8 @@ static void go_on(struct member *member) {
         client_find_coordinator(&member->client, 0, member->group->name);
     else if (member->step == LIVE)
         live(member);
-    else if (member->group->consumer_protocol)
-        consumer_heartbeat(member, 0);
+    else if (member->group->protocol != GROUP_CLASSIC)
+        send_heartbeat(member, 0);
     else if (member->step == JOIN)
         join(member);
     else
@@ -378,6 +457,7 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
     case API_JOIN_GROUP: joined(member, version, body); break;
     case API_SYNC_GROUP: synced(member, version, body); break;
     case API_CONSUMER_GROUP_HEARTBEAT: consumer_alive(member, version, body); break;
+    case API_STREAMS_GROUP_HEARTBEAT: streams_alive(member, version, body); break;
     case API_OFFSET_COMMIT: committed(member, version, body); break;
     case API_OFFSET_FETCH: offset_fetched(member, version, body); break;
     case API_HEARTBEAT:
@@ -395,6 +475,7 @@ static void answered(struct client *client, int32_t correlation, int16_t key, in
 
 static void connection_lost(struct client *client) {
     struct member *member = container_of(client, struct member, client);
+    member->has_reported = false;
     if (member->step == SYNC)
         member->step = JOIN;
 }

@@ -94,7 +94,7 @@ struct group_owner {
 };
 struct sim_group {
     char name[24];
-    bool consumer_protocol;
+    enum { GROUP_CLASSIC, GROUP_CONSUMER, GROUP_STREAMS, GROUP_PROTOCOLS } protocol;
     int32_t synced;                     /* the last generation that somebody got an assignment of */
     int64_t next_offset;                /* commits rise over the whole group */
     int64_t committed[TXN_PARTITIONS];  /* acknowledged */
