@@ -127,7 +127,7 @@ streams_task_epochs *streams_tasks_to_epochs(struct arena *arena, const struct s
     for (int i = 0; i < tasks->count; i++) {
         const struct streams_task *task = &tasks->tasks[i];
         if (i == 0 || !slice_eq(task->subtopology, tasks->tasks[i - 1].subtopology))
-            ids[count++] = (streams_task_epochs){task->subtopology, partitions + i, 0, epochs + i, with_epochs ? 0 : -1};
+            ids[count++] = (streams_task_epochs){task->subtopology, partitions + i, 0, epochs + i, 0};
         partitions[i] = task->partition;
         epochs[i] = task->epoch;
         ids[count - 1].partitions_count++;
