@@ -60,8 +60,8 @@ int16_t share_group_delete(struct groups *groups, struct coordinator_op *op, str
                            bool *ret_known, struct share_init *ret_places, const char **ret_message);
 /* The states of these topics are deleted. */
 void share_group_deleted(struct groups *groups, struct coordinator_op *op, struct slice group_id, const struct uuid *topics, int count);
-/* Places that are initialized, in the arena. A Kafka code. */
-int16_t share_group_places(struct groups *groups, struct arena *arena, struct slice group_id, struct share_init *ret_places);
+/* Places that are initialized, in the arena; none of a group of another kind. */
+void share_group_places(struct groups *groups, struct arena *arena, struct slice group_id, struct share_init *ret_places);
 
 /* A share group of which the share coordinator knows something. */
 bool share_group_has_states(const struct group *group);

@@ -210,16 +210,13 @@ void share_group_deleted(struct groups *groups, struct coordinator_op *op, struc
     add_record(op, group_id, lists);
 }
 
-int16_t share_group_places(struct groups *groups, struct arena *arena, struct slice group_id, struct share_init *ret_places) {
+void share_group_places(struct groups *groups, struct arena *arena, struct slice group_id, struct share_init *ret_places) {
     bool other;
     const struct share_group *group = share_find(groups, group_id, &other);
     *ret_places = (struct share_init){0};
-    if (other)
-        return KAFKA_GROUP_ID_NOT_FOUND;
     if (group)
         list_each(node, &group->initialized.list)
             add_places(arena, ret_places, list_entry(node, struct share_topic, node));
-    return 0;
 }
 
 bool share_group_has_states(const struct group *base) {

@@ -31,8 +31,6 @@ struct group_visit { /* which partitions are there */
     described_group *out;
     struct slice group;
     struct share_init places;
-    int16_t error;
-    bool all;
 };
 struct summary { /* one partition */
     struct coordinator_visit visit;
@@ -121,12 +119,11 @@ static void describe_places(struct group_visit *visit) {
 
 static void decide_places(struct coordinator_op *op, void *state) {
     struct group_visit *visit = container_of(op, struct group_visit, visit.op);
-    visit->error = share_group_places(state, op->arena, visit->group, &visit->places);
+    share_group_places(state, op->arena, visit->group, &visit->places);
 }
 
 static void places_done(struct coordinator_visit *base, int16_t error) {
     struct group_visit *visit = container_of(base, struct group_visit, visit);
-    error = error ? error : visit->error;
     visit->out->error_code = error;
     if (error)
         visit->out->error_message = slice_str(share_error_text(error));
