@@ -33,6 +33,7 @@ RULES = [
     {"where": r"^streams_.*\.TaskOffsetIntervalMs$", "kafka": "^0$", "myelin": "^60000$"},
     # The last member's leave ends the assignment too.
     {"where": r"^streams_two_members_share: StreamsGroupDescribe v0 empty .*\.AssignmentEpoch$", "kafka": "^4$", "myelin": "^5$"},
+    {"where": r"^streams_groups_beside_others: StreamsGroupDescribe v0 at last .*\.AssignmentEpoch$", "kafka": "^2$", "myelin": "^3$"},
     # An active task that becomes a standby of the same member does so at once.
     {"where": r"^streams_standbys: .*(StandbyTasks|GroupState)$"},
     # So it has been told of a standby that it does not say it has: it is told again.

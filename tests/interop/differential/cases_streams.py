@@ -3,6 +3,7 @@ several members, commits, and what other requests say of a streams group. Kafka 
 task offsets, warm-up tasks); those are in the unit tests."""
 import random
 from cases_classic import Member as ClassicMember, group_records, one_of_each_partition, ready
+from cases_transactions import Producer
 from wire import *
 
 CASES = []
@@ -444,6 +445,176 @@ def streams_standbys(s):
     m.beat("0_0", "", note="gave one up")
     n.beat("", "")
     describe(s, "standbys")
+
+
+@case
+def streams_assignments_follow_each_other_slowly(s):
+    at_once(s, "slow-streams", streams_assignment_interval_ms=600000)
+    create(s, "streams-slow", 2)
+    m, n = (Member(s, "slow-streams", name, topology=topology(sub("0", ["streams-slow"]))) for name in "mn")
+    m.join()
+    m.beat("0_0 0_1")
+    n.join("within the interval")
+    n.beat("", note="within the interval")
+    m.beat("0_0 0_1", note="within the interval")
+    describe(s, "slow-streams", note="assigning")
+    m.leave("within the interval")
+    n.beat("", note="alone")
+    n.join("again")
+    at_once(s, "slow-streams")
+    n.beat("", note="the interval is over")
+    n.beat("0_0 0_1")
+    describe(s, "slow-streams", note="stable")
+    records(s, "slow-streams")
+
+
+@case
+def streams_settings_change(s):
+    at_once(s, "set-streams")
+    create(s, "streams-set", 2)
+    create(s, "set-streams-changelog", 2)
+    m, n = (Member(s, "set-streams", name, topology=topology(sub("0", ["streams-set"], changelogs=[topic("set-streams-changelog")]))) for name in "mn")
+    m.join()
+    m.beat("0_0 0_1")
+    n.join()
+    m.beat("0_0 0_1")
+    m.beat("0_0")
+    n.beat("")
+    n.beat("0_1")
+    for replicas in (1, 2, 0):
+        at_once(s, "set-streams", **{"streams.num.standby.replicas": replicas, "streams.heartbeat.interval.ms": 6000 + replicas})
+        for step in range(3):
+            m.beat("0_0", "0_1" if replicas and step else "", note=f"{replicas} standbys")
+            n.beat("0_1", "0_0" if replicas and step else "", note=f"{replicas} standbys")
+        describe(s, "set-streams", note=f"{replicas} standbys")
+    records(s, "set-streams")
+
+
+@case
+def streams_members_of_an_older_topology(s):
+    at_once(s, "stale-streams")
+    create(s, "streams-stale", 2)
+    source = sub("0", ["streams-stale"])
+    m, n = Member(s, "stale-streams", "m", topology=topology(source, epoch=2)), Member(s, "stale-streams", "n", topology=topology(source, epoch=1))
+    m.join()
+    n.join("an older one")
+    n.beat("", note="an older one")
+    n.join("an older one with another subtopology", Topology=topology(source, sub("1", ["streams-stale"]), epoch=0))
+    n.join("a newer one", Topology=topology(source, epoch=3))
+    n.join("the same epoch and other sources", Topology=topology(sub("0", ["streams-other"]), epoch=2))
+    n.join("the group's", Topology=m.topology)
+    m.beat("0_0 0_1")
+    m.beat("0_0")
+    n.beat("")
+    describe(s, "stale-streams")
+    records(s, "stale-streams")
+
+
+@case
+def streams_threads_of_a_process(s):
+    at_once(s, "threads", **{"streams.num.standby.replicas": 1})
+    create(s, "streams-threads", 3)
+    create(s, "threads-changelog", 3)
+    shape = topology(sub("0", ["streams-threads"], changelogs=[topic("threads-changelog")]))
+    a, b = (Member(s, "threads", name, process="one", topology=shape, endpoint=1001) for name in "ab")
+    c = Member(s, "threads", "c", process="two", topology=shape, endpoint=1002)
+    a.join()
+    a.beat("0_0 0_1 0_2")
+    b.join()
+    a.beat("0_0 0_1 0_2")
+    a.beat("0_0 0_1")
+    b.beat("")
+    b.beat("0_2")
+    describe(s, "threads", note="two threads have no standbys")
+    at_once(s, "threads", **{"streams.num.standby.replicas": 0})
+    c.join()
+    a.beat("0_0 0_1")
+    a.beat("0_0")
+    b.beat("0_2")
+    c.beat("")
+    c.beat("0_1")
+    describe(s, "threads", note="two processes")
+    c.leave()
+    a.beat("0_0")
+    b.beat("0_2")
+    describe(s, "threads", note="a process has left")
+
+
+@case
+def streams_offsets_of_transactions(s):
+    at_once(s, "txn-streams")
+    create(s, "streams-txn", 2)
+    m = Member(s, "txn-streams", "m", topology=topology(sub("0", ["streams-txn"])))
+    producer = Producer(s, "streams-producer").start()
+    def commit(member, epoch, version=5, partitions=(0,), topic="streams-txn", instance=None):
+        producer.offsets("txn-streams", topic, version, note=f"{member} epoch {epoch} {topic} {partitions} {instance}", partitions=[(p, 1) for p in partitions],
+                         GenerationIdOrMemberEpoch=epoch, MemberId=member, GroupInstanceId=instance)
+    commit("m", 1)
+    commit("", -1)
+    s.ask("DeleteGroups", 2, {"GroupsNames": ["txn-streams"]}, quiet=True)
+    m.join()
+    m.beat("0_0 0_1")
+    for version in (3, 4, 5):
+        for member, epoch in (("m", m.epoch), ("m", m.epoch - 1), ("m", m.epoch + 1), ("m", -1), ("x", m.epoch), ("", m.epoch), ("", -1)):
+            commit(member, epoch, version)
+    commit("m", m.epoch, partitions=(0, 1))
+    commit("m", m.epoch, topic="streams-ep")
+    commit("m", m.epoch, instance="i")
+
+
+@case
+def streams_groups_beside_others(s):
+    """What is of another kind is none of theirs."""
+    at_once(s, "kind-streams")
+    create(s, "streams-kind", 2)
+    plain = topology(sub("0", ["streams-kind"]))
+    for group in ("kind-classic", "kind-consumer", "kind-share"):
+        ready(s, group)
+    c = ClassicMember(s, "kind-classic", instance="i")
+    c.join().joined()
+    s.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "kind-consumer", "MemberId": "c", "MemberEpoch": 0, "RebalanceTimeoutMs": 1000, "SubscribedTopicNames": ["streams-kind"], "TopicPartitions": []}, quiet=True)
+    s.ask("ShareGroupHeartbeat", 1, {"GroupId": "kind-share", "MemberId": "c", "MemberEpoch": 0, "SubscribedTopicNames": ["streams-kind"]}, quiet=True)
+    for group in ("kind-classic", "kind-consumer", "kind-share"):
+        m = Member(s, group, "m", topology=plain)
+        m.join(group)
+        m.epoch = 1
+        m.beat(note=group)
+        m.leave(group)
+    describe(s, "kind-classic", "kind-consumer", "kind-share", "kind-none", note="of others")
+    m = Member(s, "kind-streams", "m", topology=plain)
+    m.join()
+    for epoch in (0, 1, -1):
+        s.ask("ShareGroupHeartbeat", 1, {"GroupId": "kind-streams", "MemberId": "m", "MemberEpoch": epoch, "SubscribedTopicNames": ["streams-kind"]}, f"epoch {epoch}")
+        s.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "kind-streams", "MemberId": "m", "MemberEpoch": epoch, "RebalanceTimeoutMs": 1000, "SubscribedTopicNames": ["streams-kind"], "TopicPartitions": []}, f"epoch {epoch}")
+    s.ask("ShareGroupDescribe", 1, {"GroupIds": ["kind-streams"]})
+    s.ask("DescribeShareGroupOffsets", 0, {"Groups": [{"GroupId": "kind-streams", "Topics": None}]})
+    s.ask("AlterShareGroupOffsets", 0, {"GroupId": "kind-streams", "Topics": [{"TopicName": "streams-kind", "Partitions": [{"PartitionIndex": 0, "StartOffset": 0}]}]})
+    s.ask("DeleteShareGroupOffsets", 0, {"GroupId": "kind-streams", "Topics": [{"TopicName": "streams-kind"}]})
+    m.leave()
+    for epoch in (0, 1):
+        s.ask("ShareGroupHeartbeat", 1, {"GroupId": "kind-streams", "MemberId": "m", "MemberEpoch": epoch, "SubscribedTopicNames": ["streams-kind"]}, f"empty, epoch {epoch}")
+        s.ask("ConsumerGroupHeartbeat", 1, {"GroupId": "kind-streams", "MemberId": "m", "MemberEpoch": epoch, "RebalanceTimeoutMs": 1000, "SubscribedTopicNames": ["streams-kind"], "TopicPartitions": []}, f"empty, epoch {epoch}")
+    describe(s, "kind-streams", note="at last")
+    records(s, "kind-streams")
+
+
+@case
+def streams_no_more_members(s):
+    at_once(s, "full-streams")
+    create(s, "streams-full", 2)
+    members = [Member(s, "full-streams", f"m{i}", topology=topology(sub("0", ["streams-full"]))) for i in range(6)]
+    members[0].join()
+    members[0].beat("0_0 0_1")
+    members[1].join()
+    members[0].beat("0_0 0_1")
+    members[0].beat("0_0")
+    members[1].beat("")
+    members[1].beat("0_1")
+    for member in members[2:]:
+        member.join()
+    members[3].leave()
+    members[5].join("there is room")
+    describe(s, "full-streams")
 
 
 def random_script(seed):
