@@ -5,15 +5,19 @@
     left_out  `package.Class.method: why`, or `package.Class: why`: what a broker of one in another process cannot pass, or what is
               not to be trusted on a loaded machine. A class in the other lists goes without these.
 
-`run NAME` takes what has NAME in its line, from all three lists. A test that is listed has to pass: one that aborts itself counts
+`run NAME` takes what has NAME in its line, from all three lists. The lines are dealt to two JVMs in turn, as the tests mostly wait
+and as those of one JVM cannot run beside each other (they look for threads that others left). With KAFKA_TESTS_OF=kafka Kafka's own
+brokers are tested, for a look at what a test does there. A test that is listed has to pass: one that aborts itself counts
 as a failure, so that no test falls silent. How many are left out, and why, is told in a comment line."""
-import collections, glob, os, subprocess, sys
+import collections, concurrent.futures, glob, os, subprocess, sys, threading
 
 from harness import *
 
 HERE = os.path.join(ROOT, "tests", "kafka")
 JAVA = os.path.join(HERE, "java")
-PORTS = 48
+PORTS = 24  # of a JVM: a node has three
+
+_print_lock = threading.Lock()
 
 
 def classpath():
@@ -23,9 +27,13 @@ def classpath():
     text = "".join(open(source).read() for source in sources)
 
     def compile_(out):
-        run(["javac", "-nowarn", "-cp", libs, "-d", out, *sources], timeout_s=300)
-        shutil.copytree(services, os.path.join(out, "META-INF"))
-    return cached("classes/kafka-tests", text, compile_) + os.pathsep + libs
+        run(["javac", "-nowarn", "-cp", libs, "-d", os.path.join(out, "runner"), *sources], timeout_s=300)
+        shutil.copytree(services, os.path.join(out, "runner", "META-INF"))
+        os.makedirs(os.path.join(out, "kit"))
+        os.rename(os.path.join(out, "runner", "org"), os.path.join(out, "kit", "org"))
+    classes = cached("classes/kafka-tests", text, compile_)
+    kits = [] if os.environ.get("KAFKA_TESTS_OF") == "kafka" else [os.path.join(classes, "kit")]
+    return os.pathsep.join(kits + [os.path.join(classes, "runner"), libs])
 
 
 def lines_of(suite, name):
@@ -47,7 +55,31 @@ def chosen(suite, wanted):
     return lines + ["-" + name for name in left_out], collections.Counter(left_out.values())
 
 
-def main(suite, heap="768m"):
+def jvm(path, heap, lines):
+    """Runs what `lines` say, and prints; gives whether all is well."""
+    work = temp_dir()
+    listed = os.path.join(work, "listed")
+    with open(listed, "w") as out:
+        out.write("\n".join(lines) + "\n")
+    ports = ",".join(str(free_port()) for _ in range(PORTS))
+    program = MYELIN_FAST if os.environ.get("KAFKA_TESTS_FAST") else MYELIN
+    process = start(["java", f"-Xmx{heap}", *JVM_SHORT, "-Dorg.slf4j.simpleLogger.defaultLogLevel=" + os.environ.get("KAFKA_TESTS_LOG", "off"),
+                     f"-Djava.io.tmpdir={work}", f"-Dmyelin.program={program}", f"-Dmyelin.ports={ports}", "-cp", path, "myelin.peer.Runner", listed],
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=work, text=True, errors="replace")
+    well = True
+    for line in process.stdout:
+        if line.startswith("SKIP "):
+            line = "FAIL " + line[5:]
+        well &= not line.startswith("FAIL ")
+        with _print_lock:
+            print(line, end="", flush=True)
+    code = process.wait()
+    if code != 0 and well:
+        print(f"FAIL {lines[0]}: its JVM ended with {code}", flush=True)
+    return code == 0 and well
+
+
+def main(suite, heap="768m", jvms=2):
     suite = os.path.dirname(os.path.abspath(suite))
     lines, left_out = chosen(suite, sys.argv[1] if len(sys.argv) > 1 else "")
     for why, count in left_out.most_common():
@@ -57,24 +89,9 @@ def main(suite, heap="768m"):
     except Skip as skip:
         print(f"SKIP {os.path.basename(suite)}: {skip}")
         sys.exit(0)
-    work = temp_dir()
-    listed = os.path.join(work, "listed")
-    with open(listed, "w") as out:
-        out.write("\n".join(lines) + "\n")
-    ports = ",".join(str(free_port()) for _ in range(PORTS))
-    program = MYELIN_FAST if os.environ.get("KAFKA_TESTS_FAST") else MYELIN
-    log = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=" + os.environ.get("KAFKA_TESTS_LOG", "off")]
-    process = start(["java", f"-Xmx{heap}", *JVM_SHORT, *log, f"-Djava.io.tmpdir={work}",
-                     f"-Dmyelin.program={program}", f"-Dmyelin.ports={ports}", "-cp", path, "myelin.peer.Runner", listed],
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=work, text=True, errors="replace")
-    failed, counted = False, 0
-    for line in process.stdout:
-        if line.startswith("SKIP "):
-            line = "FAIL " + line[5:]
-        failed |= line.startswith("FAIL ")
-        counted += line.startswith(("ok ", "FAIL "))
-        print(line, end="", flush=True)
-    code = process.wait()
-    if code != 0 and not failed:
-        print(f"FAIL {os.path.basename(suite)}: the JVM ended with {code}")
-    sys.exit(1 if failed or code != 0 else 0)
+    wanted = [line for line in lines if not line.startswith("-")]
+    without = [line for line in lines if line.startswith("-")]
+    shares = [share for share in (wanted[i::jvms] for i in range(jvms)) if share]
+    with concurrent.futures.ThreadPoolExecutor(jvms) as pool:
+        well = all(list(pool.map(lambda share: jvm(path, heap, share + without), shares)))
+    sys.exit(0 if well else 1)

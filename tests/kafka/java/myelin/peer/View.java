@@ -13,6 +13,7 @@ import kafka.server.SharedServer;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.ListTopicsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
@@ -174,21 +175,31 @@ public final class View implements AutoCloseable {
         }
     }
 
-    /** A partition's log is asked for to see whether it is there; one that is there has no object to give. */
+    /** One broker's log ends at its high watermark. */
     private Object logs(String method, InvocationOnMock call) throws Exception {
         switch (method) {
             case "liveLogDirs":
                 return CollectionConverters.asScala(directories()).toSeq();
             case "getLog":
                 TopicPartition partition = call.getArgument(0);
-                return onDisk(partition).map(dir -> Option.apply(log(dir))).orElse(Option.empty());
+                return log(partition);
             default:
                 return UNSERVED;
         }
     }
 
-    private UnifiedLog log(File dir) {
-        return standIn(UnifiedLog.class, (method, call) -> method.equals("dir") ? dir : UNSERVED);
+    private Option<UnifiedLog> log(TopicPartition partition) {
+        return onDisk(partition).map(dir -> Option.apply(standIn(UnifiedLog.class, (method, call) -> switch (method) {
+            case "dir" -> dir;
+            case "topicPartition" -> partition;
+            case "logStartOffset" -> offset(partition, OffsetSpec.earliest());
+            case "highWatermark", "logEndOffset" -> offset(partition, OffsetSpec.latest());
+            default -> UNSERVED;
+        }))).orElse(Option.empty());
+    }
+
+    private long offset(TopicPartition partition, OffsetSpec spec) throws InterruptedException, ExecutionException {
+        return admin().listOffsets(Map.of(partition, spec)).partitionResult(partition).get().offset();
     }
 
     private Object replicas(LogManager logs, String method, InvocationOnMock call) throws Exception {
@@ -197,6 +208,8 @@ public final class View implements AutoCloseable {
                 if (has(call.getArgument(0)))
                     throw Needs.abort("the broker's own Partition");
                 return Option.empty();
+            case "localLog":
+                return log(call.getArgument(0));
             case "logManager":
                 return logs;
             default:

@@ -3,6 +3,8 @@ package org.apache.kafka.common.test.junit;
 import kafka.server.ControllerServer;
 import kafka.server.KafkaBroker;
 
+import myelin.peer.Needs;
+
 import org.apache.kafka.common.network.ListenerName;
 import org.apache.kafka.common.test.ClusterInstance;
 import org.apache.kafka.common.test.KafkaClusterTestKit;
@@ -186,7 +188,12 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
         }
 
         private KafkaBroker broker(int brokerId) {
-            return Optional.ofNullable(kit.brokers().get(brokerId)).orElseThrow(() -> new IllegalArgumentException("Unknown brokerId " + brokerId));
+            KafkaBroker broker = kit.brokers().get(brokerId);
+            if (broker == null && brokerId < config.numBrokers())
+                throw Needs.abort("several brokers");
+            if (broker == null)
+                throw new IllegalArgumentException("no broker has the id " + brokerId);
+            return broker;
         }
 
         @Override
