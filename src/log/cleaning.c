@@ -48,6 +48,7 @@ static enum err open_source(struct cleaning *cleaning) {
     segment_scan_init(&cleaning->scan, cleaning->source_file, 0, source->size);
     cleaning->scan.buffer_bytes = cleaning->buffer_bytes;
     cleaning->scanning = true;
+    cleaning->floor = source->base_offset;
     return ERR_OK;
 }
 
@@ -59,13 +60,19 @@ static void close_source(struct cleaning *cleaning) {
     cleaning->scanning = false;
 }
 
-/* The next batch of the source, its checksum looked at: what is wrong is not given a right one. NOT_FOUND at the end. */
+/* The next batch of the source, its checksum and offsets looked at: what is wrong is not given a right one. NOT_FOUND at the
+ * end. */
 static enum err next_batch(struct cleaning *cleaning, struct slice *ret_batch) {
     enum err err = segment_scan_next(&cleaning->scan);
-    if (!err && batch_magic(cleaning->scan.batch) < 2 && batch_check(slice_of(cleaning->scan.batch, cleaning->scan.batch_size)) != ERR_UNSUPPORTED)
-        err = ERR_CORRUPT;
     if (err == ERR_NOT_FOUND)
         return err;
+    if (!err) {
+        int64_t last = any_last_offset(cleaning->scan.batch), base = batch_magic(cleaning->scan.batch) == 2 ? batch_base_offset(cleaning->scan.batch) : last;
+        if (base < cleaning->floor || last < base || last >= cleaning->sources[cleaning->source].next_base)
+            err = ERR_CORRUPT;
+        else
+            cleaning->floor = last + 1;
+    }
     if (err) {
         note_place(cleaning, cleaning->sources[cleaning->source].base_offset, cleaning->scan.pos);
         return err;

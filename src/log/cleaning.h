@@ -49,6 +49,7 @@ struct cleaning {
     struct file *source_file;
     bool scanning;
     struct segment_scan scan;
+    int64_t floor;           /* what the source's next batch must reach: no checksum covers base offsets */
     struct offset_map map;
     struct clean_rules rules;
     struct clean_txns txns;

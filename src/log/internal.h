@@ -24,6 +24,10 @@ enum {
     WRITE_BEHIND = 2 << 20,       /* bytes that only the journal has, from which they are written behind */
     WRITE_MAX = 4 << 20,          /* bytes of one write to a segment */
     BEHIND_WRITES_MAX = 16,       /* behind-writes in flight a shard, beyond those that an answer waits for */
+    READ_SPARE_SIZE = (1 << 20) + 64, /* of memory that reads use again: consumers' usual 1 MiB a partition, and the next header */
+    READ_SPARE_MIN = 128 << 10,   /* reads of less get memory of their size */
+    READ_SPARES_MAX = 8,          /* a shard */
+    LOOK_BYTES_MAX = 1 << 20,     /* bytes from files whose checksums are looked at on the loop in a turn */
     READ_BYTES_MIN = 64 << 10,    /* what a read may take when readers keep their share of memory already */
     OPEN_SEGMENTS_MAX = 4096,     /* segments with open files a shard; the least recently used are closed */
 };
@@ -67,8 +71,6 @@ struct segment {
     int file_works;                /* off the loop, which may open its files by name */
     bool removed;
     bool swapping;                 /* a cleaned segment takes its place and its name: nobody opens its files meanwhile */
-    bool damaged;                  /* a batch of its file has a wrong checksum: each read of it is checked */
-    int64_t unchecked_from, unchecked_to; /* bytes of an earlier run whose checksums nobody has looked at in this one */
 };
 
 struct tail_block {
@@ -174,6 +176,10 @@ struct log_store {
     int slot_count, *free_slots, free_slot_count;
     size_t tail_bytes;             /* of all tail blocks, but for dropped ones */
     size_t read_bytes;             /* that readers keep: dropped tail blocks, and memory of reads not released */
+    int64_t looked_bytes;          /* of files, in the turn of looked_ns */
+    uint64_t looked_ns;
+    uint8_t *spares[READ_SPARES_MAX]; /* memory for reads from files */
+    int spare_count, spare_unused; /* spare_unused: the least there were since the last upkeep */
     struct list clean_blocks;      /* evictable, oldest first */
     struct list open_segments;     /* least recently used first */
     int open_segment_count;
@@ -214,6 +220,9 @@ bool tail_holds(const struct log *log, const struct segment *segment, int64_t po
 struct tail_block *tail_find(const struct log *log, const struct segment *segment, int64_t pos);
 /* First file position of the segment that the tail holds up to its end; segment->size when none. */
 int64_t tail_start(const struct log *log, const struct segment *segment);
+
+/* ---- read.c ---- */
+void read_forget_spares(struct log_store *store, bool all); /* or those that nobody wanted since it was called */
 
 /* ---- log.c ---- */
 void log_roll(struct log *log); /* a new segment at the log's end */
@@ -288,8 +297,9 @@ char *segment_path(const struct segment *segment, const char *suffix); /* mem_fr
 void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t pos, int32_t index_interval_bytes);
 void segment_touch(struct segment *segment);    /* most recently used; closes others beyond the maximum */
 void segment_close_files(struct segment *segment);
-/* Position of the last index entry at or below the offset; 0 when there is none. */
-int64_t segment_index_find(const struct segment *segment, int64_t offset);
+/* Position of the last index entry at or below the offset; 0 when there is none. *ret_last, unless NULL, becomes its offset,
+ * the last of the batch there; it is left alone when there is none. */
+int64_t segment_index_find(const struct segment *segment, int64_t offset, int64_t *ret_last);
 /* Offset of the first index entry at or behind the position; else where the next segment begins, or the log's end. */
 int64_t segment_index_upper(const struct segment *segment, int64_t pos);
 bool segment_index_is_full(const struct segment *segment);

@@ -220,6 +220,7 @@ struct log_read {
     void *holds[LOG_READ_PIECES];
     uint8_t *memory;
     size_t memory_size;
+    bool memory_is_spare;
     struct work work;
     struct log_held held;
     struct segment *segment;

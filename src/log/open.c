@@ -367,7 +367,6 @@ static struct log *make_log(struct load *load) {
         segment->aborted = from->aborted;
         segment->sealed = from->sealed;
         segment->exists = true;
-        segment->unchecked_to = i < load->first_recovered ? from->size : 0; /* recovery has read the others */
         log_add_segment(log, segment);
     }
     log->durable_segment = log_last_segment(log);

@@ -1,44 +1,94 @@
 /* Reading: from an offset to pieces of memory and ranges of files.
  *
- * Where the index and the bytes are at hand (tail, page cache) the answer is given at once: tail blocks as memory,
- * older bytes as a range for sendfile. What may touch the device is done on a pool thread, into memory of the read. */
+ * Where the index and the bytes are at hand (tail, page cache) the answer is given at once: tail blocks where they lie, older
+ * bytes copied to memory of the read. What may touch the device, or is much, is done on a pool thread.
+ *
+ * Whatever comes out of a file has its checksums looked at each time. To look once would not do: nobody is told when the page
+ * cache lets a page go and gets it from the device again, or reads ahead of what was asked for. And to look and let sendfile
+ * send it would be to look at one thing and send another. Bytes of the tail never left memory since they were validated. */
 #include "base/trace.h"
 #include "log/internal.h"
+#include "log/look.h"
 #include "log/scan.h"
 
-/* Reads a batch header at pos: from the tail, or from the page cache. AGAIN: not at hand. */
+static void tell_bad(const char *path, int64_t pos, int64_t offset) {
+    trace_error("log", "bad batch", TRACE_STR("file", path), TRACE_INT("position", pos), TRACE_INT("offset", offset), TRACE_ERR(ERR_CORRUPT));
+}
+
+static void tell_bad_in(const struct segment *segment, int64_t pos, int64_t offset) {
+    char *path = segment_path(segment, ".log");
+    tell_bad(path, pos, offset);
+    mem_free(path);
+}
+
+/* Reads a batch header at pos: from the tail, from the page cache, or its begin from there. AGAIN: not at hand. */
 static enum err header_at(const struct log *log, const struct segment *segment, int64_t pos, uint8_t *header) {
     if (tail_copy(log, segment, pos, header, BATCH_HEADER_SIZE))
         return ERR_OK;
     if (!segment->file)
         return ERR_AGAIN;
-    size_t count;
-    enum err err = file_pread(segment->file, header, BATCH_HEADER_SIZE, pos, FILE_NOWAIT, &count);
-    return err ? err : count == BATCH_HEADER_SIZE ? ERR_OK : ERR_AGAIN;
+    int64_t tail = tail_start(log, segment);
+    size_t count, wanted = tail > pos && tail - pos < BATCH_HEADER_SIZE ? (size_t)(tail - pos) : BATCH_HEADER_SIZE;
+    enum err err = file_pread(segment->file, header, wanted, pos, FILE_NOWAIT, &count);
+    if (err)
+        return err;
+    bool all = count == wanted && (wanted == BATCH_HEADER_SIZE || tail_copy(log, segment, tail, header + wanted, BATCH_HEADER_SIZE - wanted));
+    return all ? ERR_OK : ERR_AGAIN;
 }
 
-/* Position of the first batch in [0, end) whose last offset is >= offset; end when there is none. */
-static enum err locate(const struct log_read *read, int64_t offset, int64_t end, int64_t *ret_pos, int64_t *ret_size) {
+/* Where a search begins: an entry of the index, or the front of the segment. */
+struct start {
+    int64_t pos;
+    int64_t last; /* the batch there ends with this offset, or before it; -1: not known */
+};
+
+static struct start start_for(const struct segment *segment, int64_t offset) {
+    struct start start = {0, -1};
+    start.pos = segment_index_find(segment, offset - 1, &start.last);
+    return start;
+}
+
+/* What is known of the first batch of a search. False: the index, or the batch's base offset, is wrong. */
+static bool begin_find(struct look_find *find, struct start start, const uint8_t *header) {
+    if (start.last < 0)
+        return true;
+    if (any_last_offset(header) == start.last && batch_magic(header) == 2)
+        find->floor = batch_base_offset(header);
+    return any_last_offset(header) <= start.last;
+}
+
+/* The first batch in [0, end) whose last offset is >= offset; none: its size is 0, its pos is end. */
+static enum err locate(const struct log_read *read, int64_t offset, bool bound, int64_t end, struct look_find *ret_find) {
     const struct log *log = read->log;
     const struct segment *segment = read->segment;
-    int64_t pos = segment_index_find(segment, offset - 1);
-    if (read->searched_base == segment->base_offset && pos < read->searched_to)
-        pos = read->searched_to;
+    struct start start = start_for(segment, offset);
+    bool searched = read->searched_base == segment->base_offset && start.pos < read->searched_to;
+    if (searched)
+        start = (struct start){read->searched_to, -1};
+    struct look_find find;
+    look_find_init(&find, offset, segment->base_offset);
+    find.bound = bound;
     uint8_t header[BATCH_HEADER_SIZE];
-    *ret_size = 0;
-    while (pos < end) {
+    bool found = false;
+    for (int64_t pos = start.pos; pos < end && !found; pos += (int64_t)batch_size(header)) {
         enum err err = header_at(log, segment, pos, header);
         if (err)
             return err;
-        if (batch_length(header) < BATCH_LENGTH_MIN || pos + (int64_t)batch_size(header) > end)
-            return ERR_AGAIN; /* no batch: who reads the device tells */
-        if (any_last_offset(header) >= offset) {
-            *ret_size = (int64_t)batch_size(header);
-            break;
+        if (!look_header(header) || pos + (int64_t)batch_size(header) > end) {
+            if (!searched || pos != start.pos)
+                return ERR_AGAIN; /* who reads the device tells */
+            tell_bad_in(segment, pos, offset);
+            return ERR_CORRUPT;
         }
-        pos += (int64_t)batch_size(header);
+        if (pos == start.pos && !begin_find(&find, start, header))
+            return ERR_AGAIN;
+        found = look_find_next(&find, pos, header);
     }
-    *ret_pos = pos;
+    if (find.over.size)
+        return ERR_AGAIN;
+    if (!found && !look_find_end(&find))
+        find.found.pos = end;
+    *ret_find = find;
     return ERR_OK;
 }
 
@@ -47,16 +97,6 @@ static int64_t shown_size(const struct log *log, const struct segment *segment) 
     if (segment == log->durable_segment)
         return log->durable_pos;
     return segment->base_offset < log->durable_segment->base_offset ? segment->size : 0;
-}
-
-static bool range_is_cached(struct file *file, int64_t pos, int64_t size) {
-    uint8_t byte;
-    size_t count;
-    int64_t probes[3] = {pos, pos + size / 2, pos + size - 1};
-    for (int i = 0; i < 3; i++)
-        if (file_pread(file, &byte, 1, probes[i], FILE_NOWAIT, &count) || count != 1)
-            return false;
-    return true;
 }
 
 static void add_piece(struct log_read *read, struct piece piece, void *hold) {
@@ -81,74 +121,152 @@ static void add_tail(struct log_read *read, int64_t pos, int64_t end) {
     }
 }
 
+/* Offsets that may be shown of the segment lie below. */
+static int64_t ceiling_of(const struct log_read *read) {
+    const struct log *log = read->log;
+    int at = log_find_segment(log, read->segment->base_offset);
+    int64_t end = read->segment != log->durable_segment && at + 1 < log->segment_count ? log->segments[at + 1]->base_offset : log->durable_end;
+    return read->bound < end ? read->bound : end;
+}
+
+/* Memory that bytes of files are read into: large pieces of one size are used again and again, which spares the pages' being
+ * given back and got anew. */
+static uint8_t *memory_get(struct log_store *store, size_t size, bool *ret_spare) {
+    *ret_spare = size >= READ_SPARE_MIN && size <= READ_SPARE_SIZE;
+    if (!*ret_spare)
+        return mem_try_alloc(size ? size : 1);
+    if (!store->spare_count)
+        return mem_try_alloc(READ_SPARE_SIZE);
+    store->spare_count--;
+    if (store->spare_unused > store->spare_count)
+        store->spare_unused = store->spare_count;
+    return store->spares[store->spare_count];
+}
+
+static void memory_give(struct log_store *store, uint8_t *memory, bool spare) {
+    if (spare && memory && store->spare_count < READ_SPARES_MAX)
+        store->spares[store->spare_count++] = memory;
+    else
+        mem_free(memory);
+}
+
+void read_forget_spares(struct log_store *store, bool all) {
+    for (int i = all ? store->spare_count : store->spare_unused; i > 0; i--)
+        mem_free(store->spares[--store->spare_count]);
+    store->spare_unused = store->spare_count;
+}
+
 /* The read keeps memory of its own until it is released. */
-static void take_memory(struct log_read *read, uint8_t *memory, size_t size) {
+static void take_memory(struct log_read *read, uint8_t *memory, bool spare, size_t size) {
     read->memory = memory;
+    read->memory_is_spare = spare;
     read->memory_size = size;
     read->log->store->read_bytes += size;
     add_piece(read, (struct piece){.ptr = memory, .size = size}, NULL);
 }
 
 static enum err make_contiguous(struct log_read *read) {
-    if (!read->contiguous || (read->piece_count == 1 && read->pieces[0].ptr))
+    if (!read->contiguous || read->piece_count == 1)
         return ERR_OK;
-    uint8_t *memory = mem_try_alloc(read->size ? read->size : 1);
+    bool spare;
+    uint8_t *memory = memory_get(read->store, read->size, &spare);
     if (!memory)
         return ERR_NO_MEMORY;
-    size_t at = 0;
+    size_t size = 0;
     for (int i = 0; i < read->piece_count; i++) {
-        const struct piece *piece = &read->pieces[i];
-        size_t count = piece->size;
-        enum err err = ERR_OK;
-        if (piece->ptr)
-            memcpy(memory + at, piece->ptr, piece->size);
-        else
-            err = file_pread(piece->file, memory + at, piece->size, piece->pos, FILE_NOWAIT, &count);
-        if (err || count != piece->size) {
-            mem_free(memory);
-            return err ? err : ERR_AGAIN;
-        }
-        at += piece->size;
+        memcpy(memory + size, read->pieces[i].ptr, read->pieces[i].size);
+        size += read->pieces[i].size;
     }
-    size_t size = read->size;
     log_read_release(read);
-    take_memory(read, memory, size);
+    take_memory(read, memory, spare, size);
     return ERR_OK;
 }
 
-/* The first batch lies in more tail blocks than there are pieces: it is copied, for readers get it whole. */
-static enum err gather(struct log_read *read, size_t size) {
-    uint8_t *memory = mem_try_alloc(size);
+/* ---- what files have ------------------------------------------------------------------------------------------------ */
+
+/* Behind what is read lies what tells whether the last batch says right offsets: so many bytes are read, too. */
+static size_t look_ahead(int64_t pos, int64_t end) {
+    return end - pos < BATCH_PREFIX_SIZE ? (size_t)(end > pos ? end - pos : 0) : BATCH_PREFIX_SIZE;
+}
+
+/* On the loop no more than so much a turn: others are served there meanwhile. */
+static bool may_look(struct log_store *store, int64_t size) {
+    uint64_t now = shard_now_ns(store->shard);
+    if (store->looked_ns != now)
+        store->looked_bytes = 0;
+    store->looked_ns = now;
+    if (store->looked_bytes + size > LOOK_BYTES_MAX)
+        return false;
+    store->looked_bytes += size;
+    return true;
+}
+
+/* The batch at the read's position, of which the file has the first bytes and the tail the others; or the tail has all, in
+ * more blocks than there are pieces. It is copied, for readers get it whole. */
+static enum err gather(struct log_read *read, const struct look_batch *batch, size_t from_file) {
+    struct segment *segment = read->segment;
+    log_read_release(read);
+    bool spare;
+    size_t size = (size_t)batch->size, at = 0, good;
+    uint8_t *memory = memory_get(read->store, size, &spare);
     if (!memory)
         return ERR_NO_MEMORY;
-    size_t at = 0;
-    enum err err = ERR_OK;
-    if (read->pieces[0].file) {
-        err = file_pread(read->pieces[0].file, memory, read->pieces[0].size, read->pos, FILE_NOWAIT, &at);
-        if (!err && at != read->pieces[0].size)
-            err = ERR_AGAIN;
-    }
-    if (!err && !tail_copy(read->log, read->segment, read->pos + (int64_t)at, memory + at, size - at))
+    enum err err = from_file ? file_pread(segment->file, memory, from_file, read->pos, FILE_NOWAIT, &at) : ERR_OK;
+    if (!err && (at != from_file || !tail_copy(read->log, segment, read->pos + (int64_t)at, memory + at, size - at)))
         err = ERR_AGAIN;
+    if (!err && from_file) {
+        err = look_at(slice_of(memory, size), batch->floor, ceiling_of(read), &good);
+        if (err)
+            tell_bad_in(segment, read->pos, batch->floor);
+    }
     if (err) {
-        mem_free(memory);
+        memory_give(read->store, memory, spare);
         return err;
     }
-    log_read_release(read);
-    take_memory(read, memory, size);
+    take_memory(read, memory, spare, size);
     return ERR_OK;
 }
 
-/* Of what an earlier run left, each byte is read once with a look at its checksum before it is sent from the page cache. */
-static bool is_checked(const struct segment *segment, int64_t pos, int64_t size) {
-    return !segment->damaged && (pos >= segment->unchecked_to || pos + size <= segment->unchecked_from);
+/* `size` bytes from the file, of which at least the first batch is whole. on: more is to follow from the tail; only whole
+ * batches are taken then, and *ret_all says whether all were. AGAIN also when something is wrong: who reads the device tells. */
+static enum err add_file(struct log_read *read, const struct look_batch *first, size_t size, bool on, bool *ret_all) {
+    struct segment *segment = read->segment;
+    if (!may_look(read->store, (int64_t)size))
+        return ERR_AGAIN;
+    bool spare;
+    size_t wanted = on ? size : size + look_ahead(read->pos + (int64_t)size, segment->written), count = 0, good = 0;
+    uint8_t *memory = memory_get(read->store, wanted, &spare);
+    if (!memory)
+        return ERR_NO_MEMORY;
+    enum err err = file_pread(segment->file, memory, wanted, read->pos, FILE_NOWAIT, &count);
+    if (!err && (count != wanted || look_at(slice_of(memory, count), first->floor, ceiling_of(read), &good) || !good))
+        err = ERR_AGAIN;
+    if (err) {
+        memory_give(read->store, memory, spare);
+        return err;
+    }
+    *ret_all = good == size;
+    take_memory(read, memory, spare, on ? good : size);
+    return ERR_OK;
 }
 
-static void note_checked(struct segment *segment, int64_t pos, int64_t size) {
-    if (pos <= segment->unchecked_from && pos + size > segment->unchecked_from)
-        segment->unchecked_from = pos + size;
-    else if (pos < segment->unchecked_to && pos + size >= segment->unchecked_to)
-        segment->unchecked_to = pos;
+/* The offset lies in a gap behind this batch. AGAIN: or in the batch, which is wrong. */
+static enum err check_prior(struct log_read *read, const struct look_batch *prior) {
+    struct segment *segment = read->segment;
+    if (prior->pos >= tail_start(read->log, segment))
+        return ERR_OK;
+    if (!segment->file || !may_look(read->store, prior->size))
+        return ERR_AGAIN;
+    bool spare;
+    size_t count, size = (size_t)prior->size;
+    uint8_t *memory = memory_get(read->store, size, &spare);
+    if (!memory)
+        return ERR_NO_MEMORY;
+    enum err err = file_pread(segment->file, memory, size, prior->pos, FILE_NOWAIT, &count);
+    if (!err && (count != size || look_check(slice_of(memory, size))))
+        err = ERR_AGAIN;
+    memory_give(read->store, memory, spare);
+    return err;
 }
 
 /* AGAIN: something is not at hand. */
@@ -157,23 +275,27 @@ static enum err read_now(struct log_read *read) {
     struct segment *segment = read->segment;
     if (!segment->index_loaded)
         return ERR_AGAIN;
-    int64_t end = shown_size(log, segment), pos, batch, unused;
+    int64_t end = shown_size(log, segment);
+    struct look_find find;
     enum err err = ERR_OK;
     if (read->bound < log->durable_end && read->bound <= (segment == log_last_segment(log) ? log->end : INT64_MAX)) {
-        int64_t bound_pos;
-        err = locate(read, read->bound, end, &bound_pos, &unused);
+        err = locate(read, read->bound, true, end, &find);
         if (err)
             return err;
-        end = bound_pos;
+        end = find.found.pos;
     }
-    err = locate(read, read->offset, end, &pos, &batch);
+    err = locate(read, read->offset, false, end, &find);
+    if (!err && look_find_is_gap(&find))
+        err = check_prior(read, &find.prior);
     if (err)
         return err;
-    read->first_batch_size = pos < end ? batch : 0;
+    struct look_batch batch = find.found;
+    int64_t pos = batch.pos;
+    read->first_batch_size = pos < end ? batch.size : 0;
     int64_t size = end - pos;
     if (size > read->bytes_max)
-        size = read->whole_first_batch && batch > read->bytes_max ? batch : read->bytes_max;
-    if (size < batch && !read->whole_first_batch)
+        size = read->whole_first_batch && batch.size > read->bytes_max ? batch.size : read->bytes_max;
+    if (size < batch.size && !read->whole_first_batch)
         size = 0; /* not even one batch */
     if (size <= 0)
         return ERR_OK;
@@ -183,15 +305,19 @@ static enum err read_now(struct log_read *read) {
     int64_t tail = tail_start(log, segment);
     int64_t file_size = (tail < pos + size ? tail : pos + size) - pos;
     if (file_size > 0) {
-        if (!segment->file || !is_checked(segment, pos, file_size) || !range_is_cached(segment->file, pos, file_size))
+        if (!segment->file)
             return ERR_AGAIN;
         segment_touch(segment);
-        add_piece(read, (struct piece){.file = file_ref(segment->file), .pos = pos, .size = (size_t)file_size}, NULL);
+        if (file_size < batch.size)
+            return gather(read, &batch, (size_t)file_size);
+        bool all;
+        err = add_file(read, &batch, (size_t)file_size, file_size < size, &all);
+        if (err || !all)
+            return err;
     }
     add_tail(read, file_size > 0 ? tail : pos, pos + size);
-    int64_t least = size < batch ? size : batch;
-    if ((int64_t)read->size < least)
-        return gather(read, (size_t)least);
+    if ((int64_t)read->size < batch.size)
+        return gather(read, &batch, 0);
     return make_contiguous(read);
 }
 
@@ -207,69 +333,140 @@ struct slow_read {
     struct segment_index index;
     struct file *file; /* given, or opened here */
     bool opened;
-    int64_t offset, bound, bytes_max, start_pos, end;
+    int64_t offset, bound, ceiling, bytes_max, end;
+    struct start start, back; /* back: an earlier one, for when the index is wrong */
     bool whole_first_batch;
     bool goes_on; /* in the tail: the last batch may be there in part */
-    bool damaged;
     size_t reserved; /* of the store's read_bytes, while it is under way */
+    int64_t wrong_pos; /* of a batch whose checksum is known to be wrong; -1: none is */
     /* found */
     int64_t pos, first_batch_size;
     uint8_t *memory;
-    size_t size, checked; /* checked: of the first batches, that are whole */
+    bool spare; /* memory is there already, of READ_SPARE_SIZE */
+    size_t size;
     enum err err;
 };
 
-static int64_t slow_index_find(const struct segment_index *index, int64_t base, int64_t offset) {
-    struct segment segment = {.base_offset = base, .index = *index};
-    return segment_index_find(&segment, offset);
+static void find_starts(struct slow_read *slow, const struct segment *segment) {
+    slow->start = start_for(segment, slow->offset);
+    slow->back = slow->start.pos ? start_for(segment, slow->start.last) : slow->start;
 }
 
-static enum err slow_locate(struct slow_read *slow, int64_t from, int64_t offset, int64_t end, int64_t *ret_pos, int64_t *ret_size) {
+static enum err find_from(struct slow_read *slow, struct start start, int64_t offset, bool bound, int64_t end, struct look_find *ret_find) {
     struct segment_scan scan;
-    segment_scan_init(&scan, slow->file, from, end);
+    segment_scan_init(&scan, slow->file, start.pos, end);
     scan.headers_only = true;
-    enum err err;
-    *ret_size = 0;
-    *ret_pos = end;
-    while (!(err = segment_scan_next(&scan)))
-        if (any_last_offset(scan.batch) >= offset) {
-            *ret_pos = scan.batch_pos;
-            *ret_size = (int64_t)scan.batch_size;
-            break;
-        }
-    if (err == ERR_TRUNCATED && slow->goes_on) {
-        err = ERR_OK;
-        *ret_pos = scan.pos;
-    } else if (err == ERR_TRUNCATED || err == ERR_CORRUPT) {
-        trace_error("log", "bad batch", TRACE_STR("file", slow->path), TRACE_INT("position", scan.pos), TRACE_ERR(err));
-        slow->damaged = true;
-        err = ERR_CORRUPT;
+    struct look_find find;
+    look_find_init(&find, offset, slow->base_offset);
+    find.bound = bound;
+    bool found = false;
+    enum err err = ERR_OK;
+    while (!err && !found && !(err = segment_scan_next(&scan))) {
+        if (scan.batch_pos == slow->wrong_pos)
+            look_find_wrong(&find, scan.batch_pos, scan.batch);
+        else if (scan.batch_pos == start.pos && !begin_find(&find, start, scan.batch))
+            err = ERR_CORRUPT;
+        else
+            found = look_find_next(&find, scan.batch_pos, scan.batch);
     }
+    if (err == ERR_TRUNCATED && slow->goes_on) { /* reading the rest now makes it be at hand when the tail's is added */
+        uint8_t *rest = mem_try_alloc((size_t)(end - scan.pos));
+        size_t count;
+        err = rest ? file_pread(slow->file, rest, (size_t)(end - scan.pos), scan.pos, 0, &count) : ERR_NO_MEMORY;
+        mem_free(rest);
+        end = scan.pos;
+    } else if (err == ERR_NOT_FOUND) {
+        err = ERR_OK;
+    }
+    if (!err && !found && !look_find_end(&find))
+        find.found.pos = end;
+    *ret_find = find;
     segment_scan_deinit(&scan);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
 }
 
-/* What comes from the device is looked at once: nothing from a batch with a wrong checksum on is shown. */
-static enum err slow_verify(struct slow_read *slow) {
-    for (size_t at = 0; slow->size - at >= BATCH_HEADER_SIZE; slow->checked = at) {
-        if (batch_magic(slow->memory + at) != 2) { /* their checksums are the reader's affair */
-            slow->checked = slow->size;
-            break;
-        }
-        struct slice rest = slice_of(slow->memory + at, slow->size - at);
-        enum err err = batch_check(rest);
-        if (err == ERR_TRUNCATED)
-            break;
-        if (err) {
-            trace_error("log", "bad batch", TRACE_STR("file", slow->path), TRACE_INT("position", slow->pos + (int64_t)at),
-                        TRACE_INT("offset", batch_base_offset(rest.ptr)), TRACE_ERR(err));
-            slow->size = at;
-            slow->damaged = true;
-            return at ? ERR_OK : ERR_CORRUPT;
-        }
-        at += batch_size(rest.ptr);
+/* Says which batch is the first that is wrong, from a place on that leads to one. */
+static void tell_first_bad(struct slow_read *slow, int64_t pos, int64_t offset) {
+    struct segment_scan scan;
+    segment_scan_init(&scan, slow->file, slow->back.pos, slow->end);
+    int64_t next = slow->back.pos ? slow->back.last : slow->base_offset;
+    while (scan.pos < pos && !segment_scan_next(&scan))
+        next = any_last_offset(scan.batch) + 1;
+    if (scan.pos < pos)
+        tell_bad(slow->path, scan.pos, next);
+    else
+        tell_bad(slow->path, pos, offset);
+    segment_scan_deinit(&scan);
+}
+
+static enum err slow_find(struct slow_read *slow, int64_t offset, bool bound, int64_t end, struct look_find *ret_find) {
+    enum err err = find_from(slow, slow->start, offset, bound, end, ret_find);
+    if (err == ERR_CORRUPT && slow->back.pos != slow->start.pos)
+        err = find_from(slow, slow->back, offset, bound, end, ret_find);
+    return err;
+}
+
+/* Is the checksum of this batch wrong? Then it is not known which offsets it has. */
+static bool is_wrong(struct slow_read *slow, const struct look_batch *batch) {
+    uint8_t *memory = mem_try_alloc((size_t)batch->size);
+    size_t count;
+    bool wrong = memory && !file_pread(slow->file, memory, (size_t)batch->size, batch->pos, 0, &count) && count == (size_t)batch->size &&
+                 look_check(slice_of(memory, count));
+    mem_free(memory);
+    return wrong;
+}
+
+/* The batch with the offset. Where a wrong one was passed over, once more without believing it. */
+static enum err slow_find_first(struct slow_read *slow, int64_t end, struct look_batch *ret_batch) {
+    struct look_find find;
+    enum err err = slow_find(slow, slow->offset, false, end, &find);
+    const struct look_batch *doubtful = find.over.size ? &find.over : &find.prior;
+    if (!err && slow->wrong_pos < 0 && (find.over.size || look_find_is_gap(&find)) && is_wrong(slow, doubtful)) {
+        slow->wrong_pos = doubtful->pos;
+        err = slow_find(slow, slow->offset, false, end, &find);
     }
-    return ERR_OK;
+    if (!err)
+        *ret_batch = find.found;
+    return err;
+}
+
+/* Nothing from a batch on that is wrong is shown. */
+static enum err slow_look(struct slow_read *slow, const struct look_batch *first, size_t wanted) {
+    size_t good;
+    enum err err = look_at(slice_of(slow->memory, slow->size), first->floor, slow->ceiling, &good);
+    if (!good)
+        err = ERR_CORRUPT; /* or the file is shorter than it was */
+    if (err && good) {
+        int64_t offset = first->floor;
+        for (size_t at = 0; at < good; at += batch_size(slow->memory + at))
+            offset = any_last_offset(slow->memory + at) + 1;
+        tell_bad(slow->path, slow->pos + (int64_t)good, offset);
+    }
+    slow->size = err ? good : slow->size < wanted ? slow->size : wanted;
+    return good ? ERR_OK : err;
+}
+
+/* From the batch on, which is whole. */
+static enum err slow_take(struct slow_read *slow, const struct look_batch *batch, int64_t end) {
+    slow->pos = batch->pos;
+    slow->first_batch_size = batch->size;
+    int64_t size = end - slow->pos;
+    if (size > slow->bytes_max)
+        size = slow->whole_first_batch && batch->size > slow->bytes_max ? batch->size : slow->bytes_max;
+    if (size < batch->size && !slow->whole_first_batch)
+        size = 0;
+    if (size <= 0)
+        return ERR_OK;
+    size_t wanted = (size_t)size + look_ahead(slow->pos + size, slow->written);
+    if (!slow->spare || wanted > READ_SPARE_SIZE) {
+        mem_free(slow->memory);
+        slow->memory = mem_try_alloc(wanted);
+        slow->spare = false;
+    }
+    if (!slow->memory)
+        return ERR_NO_MEMORY;
+    enum err err = file_pread(slow->file, slow->memory, wanted, slow->pos, 0, &slow->size);
+    return err ? err : slow_look(slow, batch, (size_t)size);
 }
 
 static enum err slow_work(struct slow_read *slow) {
@@ -286,30 +483,31 @@ static enum err slow_work(struct slow_read *slow) {
             err = ERR_OK; /* then the segment is walked from its front */
         if (err)
             return err;
-        slow->start_pos = slow_index_find(&slow->index, slow->base_offset, slow->offset - 1);
+        struct segment segment = {.base_offset = slow->base_offset, .index = slow->index};
+        find_starts(slow, &segment);
     }
-    int64_t end = slow->end, unused, batch;
+    int64_t end = slow->end;
     if (slow->bound < INT64_MAX) {
-        err = slow_locate(slow, slow->start_pos, slow->bound, end, &end, &unused);
+        struct look_find find;
+        err = slow_find(slow, slow->bound, true, end, &find);
+        if (err == ERR_CORRUPT)
+            tell_first_bad(slow, end, slow->bound);
         if (err)
             return err;
+        end = find.found.pos;
     }
-    err = slow_locate(slow, slow->start_pos, slow->offset, end, &slow->pos, &batch);
-    if (err)
-        return err;
-    slow->first_batch_size = batch;
-    int64_t size = end - slow->pos;
-    if (size > slow->bytes_max)
-        size = slow->whole_first_batch && batch > slow->bytes_max ? batch : slow->bytes_max;
-    if (size < batch && !slow->whole_first_batch)
-        size = 0;
-    if (size <= 0)
-        return ERR_OK;
-    slow->memory = mem_try_alloc((size_t)size);
-    if (!slow->memory)
-        return ERR_NO_MEMORY;
-    err = file_pread(slow->file, slow->memory, (size_t)size, slow->pos, 0, &slow->size);
-    return err ? err : slow_verify(slow);
+    struct look_batch batch = {.pos = end, .floor = slow->offset}, again;
+    err = slow_find_first(slow, end, &batch);
+    if (!err)
+        err = slow_take(slow, &batch, end);
+    if (err == ERR_CORRUPT && slow->wrong_pos < 0 && batch.size) { /* the offset may be behind the one that is wrong */
+        slow->wrong_pos = batch.pos;
+        if (!slow_find_first(slow, end, &again) && again.size && again.pos != batch.pos)
+            return slow_take(slow, &again, end);
+    }
+    if (err == ERR_CORRUPT)
+        tell_first_bad(slow, batch.pos, batch.floor);
+    return err;
 }
 
 static void slow_run(struct work *work) {
@@ -345,9 +543,6 @@ static void slow_done(struct shard *shard, struct work *work) {
     read->holds[0] = NULL;
     read->err = slow->err;
     log->store->read_bytes -= slow->reserved;
-    segment->damaged = segment->damaged || slow->damaged;
-    if (!slow->err)
-        note_checked(segment, slow->pos, (int64_t)slow->checked);
     if (slow->load_index && !slow->err && !segment->index_loaded && !segment->removed) {
         segment->index = slow->index;
         segment->index_loaded = true;
@@ -365,15 +560,15 @@ static void slow_done(struct shard *shard, struct work *work) {
     if (!segment->removed)
         read->upper_offset = segment_index_upper(segment, slow->pos + (int64_t)slow->size);
     if (!slow->err && slow->size) {
-        take_memory(read, slow->memory, slow->size);
+        take_memory(read, slow->memory, slow->spare, slow->size);
     } else {
-        mem_free(slow->memory);
+        memory_give(log->store, slow->memory, slow->spare);
     }
     int64_t base_offset = segment->base_offset;
     bool nothing = !read->err && !read->first_batch_size, in_tail = slow->goes_on;
     if (nothing && in_tail) {
         read->searched_base = base_offset;
-        read->searched_to = slow->end;
+        read->searched_to = slow->pos;
     }
     bool on = nothing && (in_tail || segment != log->durable_segment);
     mem_free(slow->path);
@@ -413,12 +608,21 @@ static bool read_later(struct log_read *read) {
     slow->bound = read->bound < log->durable_end ? read->bound : INT64_MAX;
     slow->bytes_max = read->bytes_max;
     slow->whole_first_batch = read->whole_first_batch;
-    slow->start_pos = segment->index_loaded ? segment_index_find(segment, read->offset - 1) : 0;
+    if (segment->index_loaded)
+        find_starts(slow, segment);
+    else
+        slow->start = slow->back = (struct start){0, -1};
+    slow->wrong_pos = -1;
+    slow->ceiling = ceiling_of(read);
+    slow->written = segment->written;
     int64_t shown = shown_size(log, segment);
     slow->end = shown < segment->written ? shown : segment->written;
     slow->goes_on = shown > segment->written;
-    int64_t most = slow->end - slow->start_pos;
+    int64_t most = slow->end - slow->start.pos;
     slow->reserved = most <= 0 ? 0 : (size_t)(most < slow->bytes_max ? most : slow->bytes_max);
+    if (slow->reserved >= READ_SPARE_MIN && slow->reserved <= READ_SPARE_SIZE)
+        slow->memory = memory_get(log->store, READ_SPARE_SIZE, &slow->spare);
+    slow->spare = slow->memory;
     log->store->read_bytes += slow->reserved;
     read->holds[0] = slow;
     segment_pin(segment);
@@ -447,6 +651,7 @@ bool log_read(struct log_read *read) {
     read->first_batch_size = 0;
     read->upper_offset = log->end;
     read->memory = NULL;
+    read->memory_is_spare = false;
     read->searched_base = -1;
     if (log->state == ERR_OFFLINE) {
         read->err = ERR_OFFLINE;
@@ -479,15 +684,13 @@ static bool read_from(struct log_read *read, int at) {
 
 void log_read_release(struct log_read *read) {
     for (int i = 0; i < read->piece_count; i++) {
-        if (read->pieces[i].file)
-            file_unref(read->pieces[i].file);
-        else if (read->holds[i])
+        if (read->holds[i])
             tail_block_unref(read->store, read->holds[i]);
         read->holds[i] = NULL;
     }
     if (read->memory)
         read->store->read_bytes -= read->memory_size;
-    mem_free(read->memory);
+    memory_give(read->store, read->memory, read->memory_is_spare);
     read->memory = NULL;
     read->piece_count = 0;
     read->size = 0;
@@ -533,10 +736,10 @@ int64_t log_bytes_between(const struct log *log, int64_t from, int64_t to) {
     if (to <= from)
         return 0;
     int first = log_find_segment(log, from), last = log_find_segment(log, to - 1);
-    int64_t bytes = -segment_index_find(log->segments[first], from - 1);
+    int64_t bytes = -segment_index_find(log->segments[first], from - 1, NULL);
     for (int i = first; i < last; i++)
         bytes += log->segments[i]->size;
     const struct segment *segment = log->segments[last];
-    bytes += to >= log->durable_end && segment == log->durable_segment ? log->durable_pos : segment_index_find(segment, to);
+    bytes += to >= log->durable_end && segment == log->durable_segment ? log->durable_pos : segment_index_find(segment, to, NULL);
     return bytes > 0 ? bytes : 1;
 }

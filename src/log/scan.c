@@ -1,6 +1,7 @@
 #include "log/scan.h"
 
 #include "base/mem.h"
+#include "log/look.h"
 
 enum { SCAN_BUFFER = 256 << 10 };
 
@@ -52,15 +53,11 @@ enum err segment_scan_next(struct segment_scan *scan) {
     if (err)
         return err;
     const uint8_t *batch = scan->memory + (scan->pos - scan->memory_pos);
-    int32_t length = batch_length(batch);
-    if (length < BATCH_LENGTH_MIN || batch_magic(batch) < 0 || batch_magic(batch) > 2 || batch_base_offset(batch) < 0 ||
-        batch_base_offset(batch) > BASE_OFFSET_MAX)
+    if (!look_header(batch))
         return ERR_CORRUPT;
     size_t size = batch_size(batch);
     if ((int64_t)size > left)
         return ERR_TRUNCATED;
-    if (batch_magic(batch) == 2 && size < BATCH_HEADER_SIZE)
-        return ERR_CORRUPT;
     if (!scan->headers_only) {
         err = scan_fill(scan, size);
         if (err)

@@ -22,7 +22,7 @@ struct segment_scan {
 };
 void segment_scan_init(struct segment_scan *scan, struct file *file, int64_t pos, int64_t end);
 /* ERR_NOT_FOUND at the end. ERR_TRUNCATED: the bytes end inside a batch; ERR_CORRUPT: they are no batch (also zeros);
- * scan->pos is where that is. Batches of magic 0 and 1 come without a CRC check. */
+ * scan->pos is where that is. */
 enum err segment_scan_next(struct segment_scan *scan) MUST_USE;
 void segment_scan_deinit(struct segment_scan *scan);
 

@@ -1,7 +1,9 @@
 /* Search by time: which record is the first at or after a timestamp, or has the largest. The segment is chosen on the
  * shard by the largest timestamps it knows; batches are walked on a pool thread, or in a copy of the tail. */
 #include "base/check.h"
+#include "base/trace.h"
 #include "log/internal.h"
+#include "log/look.h"
 #include "log/scan.h"
 #include "protocol/old_messages.h"
 
@@ -14,6 +16,7 @@ struct time_scan {
     struct segment *segment;
     struct fs *fs;
     char *path;
+    int64_t segment_base;
     int64_t target;      /* timestamp */
     int64_t start_offset; /* records below do not count; -1: all do */
     bool exact;          /* the first record with exactly this batch maximum */
@@ -80,7 +83,10 @@ static bool batch_matters(const struct time_scan *scan, const uint8_t *batch) {
 static enum err search_memory(struct time_scan *time, const uint8_t *bytes, size_t size) {
     enum err err = ERR_OK;
     size_t at = 0;
-    while (!err && !time->found && size - at >= BATCH_HEADER_SIZE && batch_size(bytes + at) <= size - at) {
+    while (!err && !time->found && size > at) {
+        err = look_check(slice_of(bytes + at, size - at)); /* the first may be from the file in part */
+        if (err)
+            break;
         if (batch_matters(time, bytes + at))
             err = search_batch(time, bytes + at, batch_size(bytes + at));
         at += batch_size(bytes + at);
@@ -96,9 +102,18 @@ static enum err search_file(struct time_scan *time) {
         return err;
     struct segment_scan scan;
     segment_scan_init(&scan, file, time->from, time->end);
-    while (!time->found && !(err = segment_scan_next(&scan)))
-        if (batch_matters(time, scan.batch) && (err = search_batch(time, scan.batch, scan.batch_size)))
+    int64_t floor = time->segment_base;
+    while (!time->found && !(err = segment_scan_next(&scan))) {
+        if (batch_matters(time, scan.batch))
+            err = search_batch(time, scan.batch, scan.batch_size);
+        if (!err && any_last_offset(scan.batch) < floor)
+            err = ERR_CORRUPT; /* no checksum covers a base offset */
+        if (err)
             break;
+        floor = any_last_offset(scan.batch) + 1;
+    }
+    if (err == ERR_CORRUPT)
+        trace_error("log", "bad batch", TRACE_STR("file", time->path), TRACE_INT("position", scan.pos), TRACE_INT("offset", floor), TRACE_ERR(err));
     if (err == ERR_TRUNCATED || err == ERR_NOT_FOUND) {
         size_t rest = (size_t)(time->end - scan.pos), count = 0;
         uint8_t *bytes = mem_try_alloc(rest + time->tail_size + 1);
@@ -186,6 +201,7 @@ void log_time_search(struct log_time_search *search) {
     time->fs = log->store->fs;
     time->segment = segment ? segment : log_last_segment(log);
     time->path = segment_path(time->segment, ".log");
+    time->segment_base = time->segment->base_offset;
     time->target = target;
     time->start_offset = search->timestamp >= 0 ? log->start : -1;
     if (segment) {
@@ -197,7 +213,7 @@ void log_time_search(struct log_time_search *search) {
                 offset = segment->base_offset + index->times[i].offset;
             if (offset < log->start)
                 offset = log->start;
-            time->from = segment_index_find(segment, offset - 1);
+            time->from = segment_index_find(segment, offset - 1, NULL);
         }
         time->end = written > time->from ? written : time->from;
         if (time->end < segment->size) {

@@ -118,7 +118,7 @@ bool segment_index_is_full(const struct segment *segment) {
     return segment->index.count >= bytes / 8 || segment->index.time_count + 1 >= bytes / 12;
 }
 
-int64_t segment_index_find(const struct segment *segment, int64_t offset) {
+int64_t segment_index_find(const struct segment *segment, int64_t offset, int64_t *ret_last) {
     const struct segment_index *index = &segment->index;
     if (offset < segment->base_offset)
         return 0;
@@ -131,7 +131,11 @@ int64_t segment_index_find(const struct segment *segment, int64_t offset) {
         else
             high = mid;
     }
-    return low ? index->entries[low - 1].pos : 0;
+    if (!low)
+        return 0;
+    if (ret_last)
+        *ret_last = segment->base_offset + (int64_t)index->entries[low - 1].offset;
+    return index->entries[low - 1].pos;
 }
 
 int64_t segment_index_upper(const struct segment *segment, int64_t pos) {

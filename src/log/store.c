@@ -112,6 +112,7 @@ static void upkeep(struct shard *shard, struct timer *timer) {
             flush_behind(log);
     }
     tail_evict(store);
+    read_forget_spares(store, false);
     make_journals(store);
     timer_start(shard, timer, UPKEEP_MS * NS_PER_MS);
 }
@@ -180,6 +181,7 @@ void log_store_destroy(struct log_store *store) {
     for (int dir = 0; dir < store->dir_count; dir++)
         journal_destroy(store->dirs[dir].journal);
     compressor_destroy(store->compressor);
+    read_forget_spares(store, true);
     mem_free(store->slots);
     mem_free(store->free_slots);
     mem_free(store);

@@ -1,4 +1,4 @@
-/* Fetch: pieces of logs, straight from the tails in memory or from files.
+/* Fetch: pieces of logs, straight from the tails in memory, or read from files.
  *
  *   begin (session) -> read every partition on its shard -> enough? -> answer
  *                           ^                                 | no
