@@ -373,7 +373,7 @@ struct snapshot_write {
     struct fs *fs; /* the quorum may be gone when the write ends */
     struct buf bytes;
     char *path, *dir;
-    int64_t log_bytes, retention_bytes, retention_ms, now_ms;
+    struct snapshot_limits limits;
     int64_t needed_from; /* the log is not needed below it; -1: as before */
     enum err err;
 };
@@ -383,8 +383,7 @@ static void snapshot_run(struct work *work) {
     write->needed_from = -1;
     write->err = fs_write_whole(write->fs, write->path, buf_slice(&write->bytes));
     if (!write->err) /* what is older may go, now that there is a newer one */
-        write->err = snapshot_clean(write->fs, write->dir, write->log_bytes, write->retention_bytes, write->retention_ms, write->now_ms,
-                                    &write->needed_from);
+        write->err = snapshot_clean(write->fs, write->dir, &write->limits, &write->needed_from);
 }
 
 /* Segments that lie wholly below the oldest snapshot go. */
@@ -430,10 +429,9 @@ static void write_snapshot(struct quorum *quorum) {
     snapshot_end(&writer);
     write->fs = quorum->fs;
     write->dir = mem_strdup(quorum->path);
-    write->log_bytes = log_size(quorum->log);
-    write->retention_bytes = quorum->options.retention_bytes;
-    write->retention_ms = quorum->options.retention_ms;
-    write->now_ms = shard_wall_ms(quorum->shard);
+    write->limits = (struct snapshot_limits){.log_start = log_offsets(quorum->log).start, .log_bytes = log_size(quorum->log),
+                                             .bytes_max = quorum->options.retention_bytes, .age_max_ms = quorum->options.retention_ms,
+                                             .now_ms = shard_wall_ms(quorum->shard)};
     write->path = mem_printf("%s/%020lld-%010d.checkpoint", quorum->path, (long long)quorum->applied, (int)epoch);
     write->work = (struct work){.lane = quorum, .run = snapshot_run, .done = snapshot_done};
     quorum->snapshot_writing = true;

@@ -103,19 +103,21 @@ static enum err list_snapshots(struct fs *fs, const char *dir, struct snapshot_f
     return err;
 }
 
-enum err snapshot_clean(struct fs *fs, const char *dir, int64_t log_bytes, int64_t bytes_max, int64_t age_max_ms, int64_t now_ms,
-                        int64_t *ret_first) {
+/* A log that began anew behind a snapshot leaves older ones, that nothing follows any more. */
+static bool may_go(const struct snapshot_limits *limits, const struct snapshot_file *file, int64_t total) {
+    return file->offset < limits->log_start || (limits->bytes_max >= 0 && total > limits->bytes_max) ||
+           (limits->age_max_ms >= 0 && limits->now_ms - file->mtime_ms > limits->age_max_ms);
+}
+
+enum err snapshot_clean(struct fs *fs, const char *dir, const struct snapshot_limits *limits, int64_t *ret_first) {
     struct snapshot_file *files = NULL;
     int count = 0, gone = 0;
     enum err err = list_snapshots(fs, dir, &files, &count);
-    int64_t total = log_bytes;
+    int64_t total = limits->log_bytes;
     for (int i = 0; i < count; i++)
         total += files[i].size;
     *ret_first = -1;
-    for (; gone + 1 < count && !err; gone++) {
-        bool much = bytes_max >= 0 && total > bytes_max, old = age_max_ms >= 0 && now_ms - files[gone].mtime_ms > age_max_ms;
-        if (!much && !old)
-            break;
+    for (; gone + 1 < count && !err && may_go(limits, &files[gone], total); gone++) {
         err = fs_unlink(fs, files[gone].path);
         total -= files[gone].size;
         *ret_first = files[gone + 1].offset;
@@ -135,7 +137,7 @@ enum err snapshot_load_newest(struct fs *fs, const char *dir, struct snapshot *r
     if (err)
         return err;
     err = ERR_NOT_FOUND;
-    for (int i = count; i-- > 0 && err;) { /* names sort as their numbers */
+    for (int i = count; i-- > 0;) { /* names sort as their numbers */
         int64_t offset;
         int32_t epoch;
         const char *name = entries[i].name;
@@ -145,7 +147,7 @@ enum err snapshot_load_newest(struct fs *fs, const char *dir, struct snapshot *r
             (length > 19 && strcmp(name + length - 19, ".checkpoint.deleted") == 0)) {
             if (fs_unlink(fs, path))
                 trace_warn("raft", "cannot remove", TRACE_STR("file", path));
-        } else if (parse_name(name, &offset, &epoch)) {
+        } else if (err && parse_name(name, &offset, &epoch)) {
             err = snapshot_load(fs, path, ret_snapshot);
             if (err)
                 trace_error("raft", "snapshot is unreadable", TRACE_STR("file", path), TRACE_ERR(err));

@@ -33,11 +33,15 @@ void snapshot_begin(struct snapshot_writer *writer, struct buf *out, int32_t epo
 void snapshot_add(struct snapshot_writer *writer, struct slice record);
 void snapshot_end(struct snapshot_writer *writer);
 
-/* Which snapshots of a directory may go: as many of the oldest as it takes to bring log and snapshots under bytes_max, and those
- * that are older than age_max_ms; never the newest. They are removed. *ret_first is the end offset of the oldest that stays when
- * some went, else -1: the log is not needed below it. Blocking. */
-enum err snapshot_clean(struct fs *fs, const char *dir, int64_t log_bytes, int64_t bytes_max, int64_t age_max_ms, int64_t now_ms,
-                        int64_t *ret_first) MUST_USE;
+/* Which snapshots of a directory may go: those that end below the log's start, as many of the oldest as it takes to bring log and
+ * snapshots under bytes_max, and those that are older than age_max_ms; never the newest. They are removed. *ret_first is the end
+ * offset of the oldest that stays when some went, else -1: the log is not needed below it. Blocking. */
+struct snapshot_limits {
+    int64_t log_start, log_bytes;
+    int64_t bytes_max, age_max_ms; /* -1: none */
+    int64_t now_ms;
+};
+enum err snapshot_clean(struct fs *fs, const char *dir, const struct snapshot_limits *limits, int64_t *ret_first) MUST_USE;
 
 struct quorum_state {
     int32_t leader_id, epoch, voted_id; /* -1: none */
