@@ -63,7 +63,6 @@ struct broker {
     /* Written by shard 0, read by anyone. */
     _Atomic bool ready, stopping;
     _Atomic int moves_running; /* of all shards, against moves_max */
-    _Atomic int64_t share_session_count; /* of all shards, against group.share.max.share.sessions */
 };
 
 struct broker_shard {

@@ -11,10 +11,16 @@ struct session_place {
     struct list order;
     struct share_want want;
 };
+struct session_group { /* that has sessions */
+    struct map_node node;
+    struct slice name; /* owned */
+    int count;
+};
 struct session {
     struct map_node node;
     struct list all;
-    struct slice group, member; /* owned */
+    struct session_group *group;
+    struct slice member;        /* owned */
     uint64_t serial;
     int32_t epoch;              /* of the next request */
     struct map places;
@@ -22,15 +28,21 @@ struct session {
 };
 struct share_sessions {
     struct broker_shard *shard;
-    struct map sessions;
+    struct map sessions, groups;
     struct list all;
     uint64_t last_serial, evictions;
+    int64_t elsewhere;          /* sessions of other shards, as these told */
+    int64_t told;               /* what was told to them */
+    struct turn_hook tell_hook;
 };
+
+static void tell(struct turn_hook *hook);
 
 struct share_sessions *share_sessions_create(struct broker_shard *shard) {
     struct share_sessions *sessions = mem_new(struct share_sessions);
     sessions->shard = shard;
     list_init(&sessions->all);
+    sessions->tell_hook.run = tell;
     return sessions;
 }
 
@@ -65,6 +77,36 @@ static void drop_place(struct session *session, struct session_place *place) {
     mem_free(place);
 }
 
+/* ---- how many there are, on all shards ---------------------------------------------------------------------------------- */
+
+struct telling { /* a shard -> each other */
+    struct message message;
+    int64_t change;
+};
+
+static void told(struct shard *shard, struct message *message) {
+    struct telling *telling = container_of(message, struct telling, message);
+    struct share_sessions *sessions = broker_shard_of(shard)->share_sessions;
+    if (sessions)
+        sessions->elsewhere += telling->change;
+    mem_free(telling);
+}
+
+static void tell(struct turn_hook *hook) {
+    struct share_sessions *sessions = container_of(hook, struct share_sessions, tell_hook);
+    struct broker *broker = sessions->shard->broker;
+    int64_t count = (int64_t)sessions->sessions.count;
+    for (int s = 0; s < broker->shard_count && count != sessions->told; s++) {
+        if (s == sessions->shard->index)
+            continue;
+        struct telling *telling = mem_new(struct telling);
+        telling->change = count - sessions->told;
+        telling->message.deliver = told;
+        shard_post(broker->shards[s].shard, &telling->message);
+    }
+    sessions->told = count;
+}
+
 /* ---- sessions --------------------------------------------------------------------------------------------------------------- */
 
 struct session_key {
@@ -73,7 +115,7 @@ struct session_key {
 static bool session_is(const struct map_node *node, const void *arg) {
     const struct session *session = container_of(node, struct session, node);
     const struct session_key *key = arg;
-    return slice_eq(session->group, key->group) && slice_eq(session->member, key->member);
+    return slice_eq(session->group->name, key->group) && slice_eq(session->member, key->member);
 }
 static uint64_t session_hash(struct session_key key) {
     return hash_slice(key.group) * 31 + hash_slice(key.member);
@@ -84,16 +126,41 @@ static struct session *find_session(const struct share_sessions *sessions, struc
     return node ? container_of(node, struct session, node) : NULL;
 }
 
+static bool group_is(const struct map_node *node, const void *key) {
+    return slice_eq(container_of(node, struct session_group, node)->name, *(const struct slice *)key);
+}
+static struct session_group *find_group(const struct share_sessions *sessions, struct slice name) {
+    struct map_node *node = map_find(&sessions->groups, hash_slice(name), group_is, &name);
+    return node ? container_of(node, struct session_group, node) : NULL;
+}
+static struct session_group *join_group(struct share_sessions *sessions, struct slice name) {
+    struct session_group *group = find_group(sessions, name);
+    if (!group) {
+        group = mem_new(struct session_group);
+        group->name = slice_of(mem_strndup((const char *)name.ptr, name.size), name.size);
+        map_insert(&sessions->groups, &group->node, hash_slice(name));
+    }
+    group->count++;
+    return group;
+}
+static void leave_group(struct share_sessions *sessions, struct session_group *group) {
+    if (--group->count)
+        return;
+    map_remove(&sessions->groups, &group->node);
+    mem_free((void *)group->name.ptr);
+    mem_free(group);
+}
+
 static void drop_session(struct share_sessions *sessions, struct session *session) {
     list_each_safe(node, &session->order)
         drop_place(session, list_entry(node, struct session_place, order));
     map_deinit(&session->places);
     map_remove(&sessions->sessions, &session->node);
     list_remove(&session->all);
-    mem_free((void *)session->group.ptr);
+    leave_group(sessions, session->group);
     mem_free((void *)session->member.ptr);
     mem_free(session);
-    sessions->shard->broker->share_session_count--;
+    shard_at_turn_end(sessions->shard->shard, &sessions->tell_hook);
 }
 
 void share_sessions_drop_all(struct share_sessions *sessions) {
@@ -103,33 +170,27 @@ void share_sessions_drop_all(struct share_sessions *sessions) {
 
 void share_sessions_destroy(struct share_sessions *sessions) {
     share_sessions_drop_all(sessions);
+    turn_hook_cancel(&sessions->tell_hook);
     map_deinit(&sessions->sessions);
+    map_deinit(&sessions->groups);
     mem_free(sessions);
 }
 
-static bool has_session(const struct share_sessions *sessions, struct slice group) {
-    list_each(node, &sessions->all)
-        if (slice_eq(list_entry(node, struct session, all)->group, group))
-            return true;
-    return false;
-}
-
 static struct session *make_session(struct share_sessions *sessions, const struct share_context *context) {
-    struct broker *broker = sessions->shard->broker;
     struct arena arena = {0};
-    int64_t max = config_int(config_broker_value(broker->config, sessions->shard->image, "group.share.max.share.sessions", &arena));
+    int64_t max = config_int(config_broker_value(sessions->shard->broker->config, sessions->shard->image, "group.share.max.share.sessions", &arena));
     arena_deinit(&arena);
-    if (broker->share_session_count >= max)
+    if ((int64_t)sessions->sessions.count + sessions->elsewhere >= max)
         return NULL;
-    broker->share_session_count++;
     struct session *session = mem_new(struct session);
-    session->group = slice_of(mem_strndup((const char *)context->group.ptr, context->group.size), context->group.size);
+    session->group = join_group(sessions, context->group);
     session->member = slice_of(mem_strndup((const char *)context->member.ptr, context->member.size), context->member.size);
     session->serial = ++sessions->last_serial;
     session->epoch = 1;
     list_init(&session->order);
     map_insert(&sessions->sessions, &session->node, session_hash((struct session_key){context->group, context->member}));
     list_push_back(&sessions->all, &session->all);
+    shard_at_turn_end(sessions->shard->shard, &sessions->tell_hook);
     return session;
 }
 
@@ -187,7 +248,7 @@ void share_session_begin(struct share_sessions *sessions, struct share_context *
         take_wants(session, -1, context, arena);
         context->final = true;
         drop_session(sessions, session);
-        context->last = !has_session(sessions, context->group);
+        context->last = !find_group(sessions, context->group);
         return;
     }
     if (session->epoch != context->epoch) {
@@ -308,10 +369,10 @@ static void closed(struct shard *shard, struct message *message) {
         struct arena arena = {0};
         struct share_context context = {0};
         take_wants(session, -1, &context, &arena);
-        share_session_release(here->broker, session->group, session->member, context.wants, context.count);
+        share_session_release(here->broker, binding->group, binding->member, context.wants, context.count);
         drop_session(sessions, session);
         sessions->evictions++;
-        if (!has_session(sessions, binding->group))
+        if (!find_group(sessions, binding->group))
             share_forget_idle(here->broker, binding->group);
         arena_deinit(&arena);
     }

@@ -2,7 +2,8 @@
  *
  * All sessions of a group live on one shard (share_session_shard()). A session ends when its member says so or its
  * connection closes; what the member holds then goes back. There is no other end, and none is thrown out for another:
- * group.share.max.share.sessions is a limit. Whether a member is one is not asked. */
+ * group.share.max.share.sessions is a limit, of the node: each shard tells the others how many it has, so that sessions
+ * which begin at the same moment on several shards may be a few more. Whether a member is one is not asked. */
 #ifndef BROKER_SHARE_SESSIONS_H
 #define BROKER_SHARE_SESSIONS_H
 
