@@ -118,8 +118,6 @@ static inline struct broker_shard *broker_shard_of(const struct shard *shard) {
 static inline int broker_partition_shard(const struct broker *broker, struct uuid topic_id, int32_t partition) {
     return (int)((uuid_hash(topic_id) + (uint64_t)partition) % (uint64_t)broker->shard_count);
 }
-/* The index in log.dirs of a directory id; -1: none. */
-int broker_find_dir(const struct broker *broker, struct uuid dir_id);
 bool topic_is_internal(struct slice name);
 
 /* ---- partitions.c: the image's topics become logs ------------------------------------------------------------- */

@@ -161,7 +161,7 @@ void conn_check_drained(struct broker_shard *shard) {
     }
 }
 
-void conn_close(struct conn *conn) {
+static void conn_close(struct conn *conn) {
     if (conn->closing)
         return;
     conn->closing = true;

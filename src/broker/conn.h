@@ -62,7 +62,6 @@ struct conn {
 };
 
 void conn_accepted(struct shard *shard, struct sock *sock, void *arg); /* arg: struct broker_listener */
-void conn_close(struct conn *conn);
 /* A request of it was answered (request->answered). */
 void conn_answered(struct conn *conn, struct request *request);
 /* All partitions of a request of it belong to one shard; -1: to several. */

@@ -33,7 +33,7 @@ struct partitions_state {
     struct timer retention_timer, expiry_timer;
 };
 
-int broker_find_dir(const struct broker *broker, struct uuid dir_id) {
+static int broker_find_dir(const struct broker *broker, struct uuid dir_id) {
     for (int i = 0; i < broker->config->log_dir_count; i++)
         if (!uuid_is_zero(dir_id) && uuid_eq(broker->dir_ids[i], dir_id))
             return i;

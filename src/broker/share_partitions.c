@@ -125,11 +125,11 @@ const struct share_settings *share_settings(struct share_partition *sp) {
 
 /* ---- life --------------------------------------------------------------------------------------------------------------- */
 
-void share_ref(struct share_partition *sp) {
+static void share_ref(struct share_partition *sp) {
     sp->refs++;
 }
 
-void share_unref(struct share_partition *sp) {
+static void share_unref(struct share_partition *sp) {
     if (--sp->refs || !sp->removed)
         return;
     window_deinit(&sp->window);

@@ -76,8 +76,6 @@ const struct share_settings *share_settings(struct share_partition *sp);
 struct share_partition *share_find_partition(struct broker_shard *shard, struct slice group, struct uuid topic_id, int32_t index);
 /* Made and loaded when it is not there, or is of another leadership. A Kafka code: not led here, ... */
 int16_t share_get_partition(struct broker_shard *shard, struct slice group, struct partition *partition, struct share_partition **ret_sp);
-void share_ref(struct share_partition *sp);
-void share_unref(struct share_partition *sp);
 /* A fetch has it to itself, and a reference, until it lets go; then who waits is woken. */
 void share_lock(struct share_partition *sp);
 void share_unlock(struct share_partition *sp);

@@ -122,7 +122,7 @@ static enum err sync_above(struct fs *fs, const char *path) {
     return err == ERR_DENIED ? ERR_OK : err;
 }
 
-enum err storage_make_dir(struct fs *fs, const char *path) {
+static enum err storage_make_dir(struct fs *fs, const char *path) {
     char *copy = mem_strdup(path);
     enum err err = ERR_OK;
     for (char *at = copy + 1; !err && at[-1]; at++) {

@@ -42,7 +42,5 @@ enum err storage_open(struct runtime *runtime, const struct broker_config *confi
                       struct file **locks, struct buf *ret_error) MUST_USE;
 
 struct uuid storage_random_uuid(struct runtime *runtime);
-/* Makes the directory and those above it, durably. */
-enum err storage_make_dir(struct fs *fs, const char *path) MUST_USE;
 
 #endif

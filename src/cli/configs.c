@@ -84,7 +84,7 @@ int configs_describe(struct client *client, int resource_type, const char *name,
     return CLI_OK;
 }
 
-int config_change_parse(struct client *client, const char *text, int operation, struct config_change *ret_change) {
+static int config_change_parse(struct client *client, const char *text, int operation, struct config_change *ret_change) {
     const char *equals = strchr(text, '=');
     if (operation == CONFIG_DELETE) {
         if (equals || !*text)

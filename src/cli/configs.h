@@ -15,8 +15,6 @@ struct config_change {
     const char *key, *value; /* value NULL: CONFIG_DELETE */
     int operation;
 };
-/* Splits KEY=VALUE (KEY alone for CONFIG_DELETE); memory of the client. */
-int config_change_parse(struct client *client, const char *text, int operation, struct config_change *ret_change);
 /* Reads the lists of the options: `set_option` (CONFIG_SET) and so on; NULL: the command has none such. */
 int config_changes_read(struct client *client, const char *const option_of_operation[4], struct config_change **ret_changes,
                         int *ret_count);

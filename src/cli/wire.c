@@ -134,11 +134,11 @@ static enum err move_all(struct wire *wire, void *bytes, size_t size, bool send_
     return ERR_OK;
 }
 
-enum err wire_send(struct wire *wire, const void *bytes, size_t size, struct buf *error) {
+static enum err wire_send(struct wire *wire, const void *bytes, size_t size, struct buf *error) {
     return move_all(wire, (void *)bytes, size, true, error);
 }
 
-enum err wire_receive(struct wire *wire, void *bytes, size_t size, struct buf *error) {
+static enum err wire_receive(struct wire *wire, void *bytes, size_t size, struct buf *error) {
     return move_all(wire, bytes, size, false, error);
 }
 

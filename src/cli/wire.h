@@ -36,9 +36,6 @@ enum err wire_call(struct wire *wire, enum api_key key, const void *request, voi
 /* The version that a call would use; -1: the broker does not know the API. */
 int wire_version(const struct wire *wire, enum api_key key);
 
-/* All bytes, before the deadline. For secure.c; they read and write through TLS when it is on. */
-enum err wire_send(struct wire *wire, const void *bytes, size_t size, struct buf *error) MUST_USE;
-enum err wire_receive(struct wire *wire, void *bytes, size_t size, struct buf *error) MUST_USE;
 
 /* Until the socket can be read or written (poll's events). */
 enum err wire_wait(const struct wire *wire, short events, int64_t deadline_us, struct buf *error) MUST_USE;

@@ -179,8 +179,6 @@ void classic_add_bare_record(struct classic_group *group, struct coordinator_op 
 
 /* From EMPTY, STABLE or COMPLETING; may complete at once. `why` is for the log. */
 void classic_rebalance(struct classic_group *group, struct coordinator_op *op, const char *why);
-/* Completes the join phase if nobody is waited for any more. */
-void classic_maybe_complete(struct classic_group *group, struct coordinator_op *op);
 /* rebalance() in the states it is for, else maybe_complete(). */
 void classic_rebalance_or_complete(struct classic_group *group, struct coordinator_op *op, const char *why);
 /* The member's parked join or sync, if any, is answered with an error (its own id, or none, in a join's answer). */

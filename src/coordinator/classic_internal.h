@@ -13,12 +13,9 @@ void classic_group_free(struct classic_group *group); /* what is parked is not t
 /* The member waits for the end of the join phase, or of the sync phase. */
 void classic_park_join(struct classic_member *member, struct classic_join *join);
 void classic_park_sync(struct classic_member *member, struct classic_sync *sync);
-/* A parked request goes on with what its response says. */
-void classic_resume_join(struct classic_member *member);
 void classic_resume_sync(struct classic_member *member);
 /* The answer to a join: the group's generation; `with_members` for the leader. */
 void classic_fill_join(struct classic_join *join, const struct classic_group *group, const struct classic_member *member, bool with_members);
-void classic_fill_sync(struct classic_sync *sync, const struct classic_group *group, const struct classic_member *member);
 /* It has asked for its assignment. */
 void classic_sync_came(struct classic_member *member);
 

@@ -21,7 +21,7 @@ void classic_park_sync(struct classic_member *member, struct classic_sync *sync)
     coordinator_park(sync->op);
 }
 
-void classic_resume_join(struct classic_member *member) {
+static void classic_resume_join(struct classic_member *member) {
     struct classic_join *join = member->join;
     member->join = NULL;
     member->group->members_joining--;
@@ -161,7 +161,7 @@ static void complete(struct classic_group *group, struct coordinator_op *op) {
 }
 
 /* The first rebalance of a group is not ended early: more members are likely to come. */
-void classic_maybe_complete(struct classic_group *group, struct coordinator_op *op) {
+static void classic_maybe_complete(struct classic_group *group, struct coordinator_op *op) {
     if (group->state == CLASSIC_PREPARING && group->previous != CLASSIC_EMPTY && all_have_joined(group))
         complete(group, op);
 }

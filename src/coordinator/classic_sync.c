@@ -5,7 +5,7 @@ static void refuse(struct classic_sync *sync, int16_t error) {
     sync->response.error_code = error;
 }
 
-void classic_fill_sync(struct classic_sync *sync, const struct classic_group *group, const struct classic_member *member) {
+static void classic_fill_sync(struct classic_sync *sync, const struct classic_group *group, const struct classic_member *member) {
     struct arena *arena = sync->op->arena;
     sync_group_response_init(&sync->response);
     sync->response.protocol_type = arena_slice(arena, group->protocol_type);

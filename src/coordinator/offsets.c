@@ -123,7 +123,7 @@ static int compare_int32(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int offset_topic_partitions(const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions) {
+static int offset_topic_partitions(const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions) {
     int32_t *all = arena_array(arena, int32_t, topic->count + topic->pending);
     int count = 0, kept = 0;
     for (int32_t i = 0; i < topic->count; i++)

@@ -74,8 +74,6 @@ struct offset_topic *offsets_find_topic(const struct offsets *offsets, const str
 struct committed_offset *offset_topic_find(const struct offset_topic *topic, int32_t partition);
 /* Some transaction that is open has committed an offset of the partition. */
 bool offset_topic_is_pending(const struct offsets *offsets, const struct offset_topic *topic, int32_t partition);
-/* All partitions of the topic with a committed or pending offset, each once, ascending; the count. In the arena. */
-int offset_topic_partitions(const struct offset_topic *topic, struct arena *arena, int32_t **ret_partitions);
 
 /* Adds the record of a commit, or of the end of an offset. */
 void offset_add_commit(struct coordinator_op *op, struct slice group, struct slice topic, int32_t partition,

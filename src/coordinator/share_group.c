@@ -32,16 +32,6 @@ bool share_set_has(const struct share_set *set, const struct share_place *place)
     return set->count && bsearch(place, set->places, (size_t)set->count, sizeof *place, share_place_cmp);
 }
 
-struct share_set share_set_own(const struct share_set *set) {
-    struct share_set own = {0};
-    if (!set->count)
-        return own;
-    own.places = mem_alloc(sizeof *own.places * (size_t)set->count);
-    memcpy(own.places, set->places, sizeof *own.places * (size_t)set->count);
-    own.count = set->count;
-    return own;
-}
-
 static int name_cmp(const void *a, const void *b) {
     return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
 }

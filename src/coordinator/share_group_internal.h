@@ -84,7 +84,6 @@ void share_find_gone(struct share_group *group);
 int share_place_cmp(const void *a, const void *b);
 bool share_set_eq(const struct share_set *a, const struct share_set *b);
 bool share_set_has(const struct share_set *set, const struct share_place *place);
-struct share_set share_set_own(const struct share_set *set);
 void share_names_sort(struct share_names *names);
 bool share_names_eq(const struct share_names *a, const struct share_names *b);
 bool share_names_have(const struct share_names *names, struct slice name);

@@ -17,7 +17,7 @@ SAME_LAYOUT(struct streams_group_heartbeat_response_task_ids);
 SAME_LAYOUT(struct streams_group_describe_response_task_ids);
 SAME_LAYOUT(struct streams_group_target_assignment_member_value_task_ids);
 
-int streams_task_cmp(const struct streams_task *a, const struct streams_task *b) {
+static int streams_task_cmp(const struct streams_task *a, const struct streams_task *b) {
     int c = slice_cmp(a->subtopology, b->subtopology);
     return c ? c : (a->partition > b->partition) - (a->partition < b->partition);
 }
@@ -66,7 +66,7 @@ bool streams_tasks_contain(const struct streams_tasks *all, const struct streams
     return true;
 }
 
-bool streams_tasks_equal(const struct streams_tasks *a, const struct streams_tasks *b, bool with_epochs) {
+static bool streams_tasks_equal(const struct streams_tasks *a, const struct streams_tasks *b, bool with_epochs) {
     if (a->count != b->count)
         return false;
     for (int i = 0; i < a->count; i++)

@@ -31,7 +31,6 @@ extern const struct streams_roles streams_roles_none;
 typedef struct streams_group_heartbeat_request_task_ids streams_task_ids;
 typedef struct streams_group_current_member_assignment_value_task_ids streams_task_epochs; /* with epochs */
 
-int streams_task_cmp(const struct streams_task *a, const struct streams_task *b);
 /* An empty set with room for `capacity`; add in any order, then sort, which drops duplicates. */
 struct streams_tasks streams_tasks_create(struct arena *arena, int capacity);
 void streams_tasks_add(struct streams_tasks *tasks, struct slice subtopology, int32_t partition, int32_t epoch);
@@ -40,7 +39,6 @@ void streams_tasks_sort(struct streams_tasks *tasks);
 const struct streams_task *streams_tasks_find(const struct streams_tasks *tasks, const struct streams_task *task);
 bool streams_tasks_overlap(const struct streams_tasks *a, const struct streams_tasks *b);
 bool streams_tasks_contain(const struct streams_tasks *all, const struct streams_tasks *part);
-bool streams_tasks_equal(const struct streams_tasks *a, const struct streams_tasks *b, bool with_epochs);
 bool streams_roles_equal(const struct streams_roles *a, const struct streams_roles *b, bool with_epochs);
 bool streams_roles_are_empty(const struct streams_roles *roles);
 

@@ -32,7 +32,7 @@ struct scrapes {
 
 /* ---- the past -------------------------------------------------------------------------------------------------------- */
 
-struct base *base_take(const struct collect_part *parts, int shard_count, uint64_t at_ns) {
+static struct base *base_take(const struct collect_part *parts, int shard_count, uint64_t at_ns) {
     struct base *base = mem_new(struct base);
     base->at_ns = at_ns;
     base->sum = metrics_create();
@@ -55,7 +55,7 @@ struct base *base_take(const struct collect_part *parts, int shard_count, uint64
     return base;
 }
 
-void base_free(struct base *base) {
+static void base_free(struct base *base) {
     if (!base)
         return;
     metrics_destroy(base->sum);

@@ -23,8 +23,6 @@ struct base { /* what was, some minutes ago */
     struct listener_metrics *listeners; /* LISTENERS_MAX a shard */
     uint64_t *idle_ns;                  /* one a shard */
 };
-struct base *base_take(const struct collect_part *parts, int shard_count, uint64_t at_ns);
-void base_free(struct base *base);
 
 struct numbers {
     const struct broker *broker;

@@ -441,7 +441,7 @@ static enum err run_swap(struct cleaning *cleaning) {
 }
 
 /* Swaps first: without a .cleaned beside them a start would take them for a whole output. */
-void cleaning_drop_files(struct cleaning *cleaning) {
+static void cleaning_drop_files(struct cleaning *cleaning) {
     static const char *const more[] = {".swap", ".cleaned"};
     close_source(cleaning);
     file_unref(cleaning->file);

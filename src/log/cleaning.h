@@ -72,8 +72,6 @@ struct cleaning {
 
 /* Runs the step of the phase; blocking. */
 void cleaning_run(struct work *work);
-/* Removes what is left of the group's files; blocking. */
-void cleaning_drop_files(struct cleaning *cleaning);
 void cleaning_free(struct cleaning *cleaning);
 
 #endif

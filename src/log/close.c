@@ -76,7 +76,7 @@ static void close_run(struct work *work) {
     finish->err = err;
 }
 
-void log_free(struct log *log) {
+static void log_free(struct log *log) {
     struct log_store *store = log->store;
     check(!log->writing && !log->reads && !log->cleaning, "%s is freed with work under way: writing %d, reads %d, cleaning %d", log->path, log->writing != NULL, log->reads, log->cleaning != NULL);
     tail_drop(log);

@@ -24,7 +24,7 @@ char *log_dir_renamed(struct runtime *runtime, const char *path, const char *suf
     return mem_printf("%.*s/%.*s.%s-%s", (int)(slash - path), path, name_max, slash + 1, hex, suffix);
 }
 
-enum err log_dir_set_aside(struct runtime *runtime, const char *path) {
+static enum err log_dir_set_aside(struct runtime *runtime, const char *path) {
     struct fs *fs = runtime_fs(runtime);
     char *to = log_dir_renamed(runtime, path, "stray");
     trace_warn("log", "directory of no topic is set aside", TRACE_STR("dir", path), TRACE_STR("to", to));

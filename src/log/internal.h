@@ -289,7 +289,6 @@ bool log_cut_file(struct fs *fs, const char *path);
 
 /* ---- segment.c ---- */
 struct segment *segment_create(struct log *log, int64_t base_offset);
-void segment_free(struct segment *segment);
 void segment_pin(struct segment *segment);
 void segment_unpin(struct segment *segment);
 char *segment_path(const struct segment *segment, const char *suffix); /* mem_free() it */
@@ -323,7 +322,6 @@ void log_add_segment(struct log *log, struct segment *segment);
 void segment_seal(struct segment *segment);
 
 /* ---- close.c ---- */
-void log_free(struct log *log);
 void log_close_step(struct log *log);
 /* Writes the leader-epoch-checkpoint. Blocking. */
 enum err log_write_epochs_file(struct fs *fs, const char *path, struct slice text) MUST_USE;
@@ -337,7 +335,6 @@ enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset
 enum err log_make_dir(struct runtime *runtime, const char *path, struct uuid topic_id, bool set_aside, bool *ret_new) MUST_USE;
 /* Makes the directory durable: its name, its partition.metadata and the names in it. */
 enum err log_sync_names(struct fs *fs, const char *path) MUST_USE;
-enum err log_dir_set_aside(struct runtime *runtime, const char *path) MUST_USE;
 /* PATH.RANDOM-suffix; mem_free() it. */
 char *log_dir_renamed(struct runtime *runtime, const char *path, const char *suffix);
 

@@ -33,7 +33,7 @@ void segment_index_free(struct segment *segment) {
     segment->index_loaded = false;
 }
 
-void segment_free(struct segment *segment) {
+static void segment_free(struct segment *segment) {
     segment_close_files(segment);
     segment_index_free(segment);
     txn_index_deinit(&segment->aborted);

@@ -122,14 +122,13 @@ enum file_flags {
     FILE_WRITE = 2,
     FILE_CREATE = 4,    /* make it when missing */
     FILE_EXCLUSIVE = 8, /* with FILE_CREATE: ERR_EXISTS when it is there */
-    FILE_DIRECT = 16,   /* O_DIRECT; where the file system refuses it, buffered: see file_is_direct() */
+    FILE_DIRECT = 16,   /* O_DIRECT; where the file system refuses it, buffered */
     FILE_DSYNC = 32,    /* a completed write is on the device */
     FILE_TRUNCATE = 64,
 };
 enum err fs_open(struct fs *fs, const char *path, int flags, struct file **ret_file) MUST_USE;
 struct file *file_ref(struct file *file); /* any thread; files are reference counted */
 void file_unref(struct file *file);       /* any thread; the last one closes. NULL is fine */
-bool file_is_direct(const struct file *file);
 #define FILE_DIRECT_ALIGN 4096 /* position, size and address of direct I/O */
 
 enum { FILE_NOWAIT = 1 }; /* ERR_AGAIN instead of going to the device; may be called on a loop */
@@ -138,7 +137,6 @@ enum err file_pread(struct file *file, void *ptr, size_t size, int64_t pos, int 
 enum err file_pwrite(struct file *file, const void *ptr, size_t size, int64_t pos) MUST_USE; /* all of it */
 enum err file_sync(struct file *file) MUST_USE;                                             /* fdatasync */
 enum err file_truncate(struct file *file, int64_t size) MUST_USE;
-enum err file_allocate(struct file *file, int64_t size) MUST_USE; /* reserves blocks, sets the size, zeros */
 enum err file_reserve(struct file *file, int64_t pos, int64_t size) MUST_USE; /* reserves blocks, keeps the size */
 enum err file_size(struct file *file, int64_t *ret_size) MUST_USE;
 

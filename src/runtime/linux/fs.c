@@ -78,10 +78,6 @@ void file_unref(struct file *file) {
     mem_free(file);
 }
 
-bool file_is_direct(const struct file *file) {
-    return file->direct;
-}
-
 enum err file_pread(struct file *file, void *ptr, size_t size, int64_t pos, int flags, size_t *ret_count) {
     size_t count = 0;
     while (count < size) {
@@ -123,16 +119,6 @@ enum err file_sync(struct file *file) {
 
 enum err file_truncate(struct file *file, int64_t size) {
     return result_of(ftruncate(file->fd, size));
-}
-
-enum err file_allocate(struct file *file, int64_t size) {
-    int64_t old_size;
-    enum err err = file_size(file, &old_size);
-    if (err)
-        return err;
-    if (fallocate(file->fd, 0, 0, size) < 0 && errno != EOPNOTSUPP)
-        return err_from_errno(errno);
-    return old_size >= size ? ERR_OK : file_truncate(file, size);
 }
 
 enum err file_reserve(struct file *file, int64_t pos, int64_t size) {

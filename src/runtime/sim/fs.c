@@ -114,10 +114,6 @@ void file_unref(struct file *file) {
         file_close(file);
 }
 
-bool file_is_direct(const struct file *file) {
-    return file->direct;
-}
-
 /* ---- reads and writes ----------------------------------------------------------------------------------------------- */
 
 static void check_aligned(const struct file *file, const void *ptr, size_t size, int64_t pos) {
@@ -190,13 +186,6 @@ enum err file_reserve(struct file *file, int64_t pos, int64_t size) {
     enum err err;
     if (begin(file->fs, false, &err) && !err)
         err = inode_reserve(file->fs, file->inode, pos + size);
-    return err;
-}
-
-enum err file_allocate(struct file *file, int64_t size) {
-    enum err err = file_reserve(file, 0, size);
-    if (!err && file->inode->seen.size < size)
-        inode_truncate(file->fs, file->inode, size);
     return err;
 }
 
