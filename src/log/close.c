@@ -6,6 +6,7 @@
 #include "base/trace.h"
 #include "log/checkpoint.h"
 #include "log/internal.h"
+#include "log/scan.h"
 
 struct finish {
     struct work work;
@@ -39,6 +40,27 @@ enum err log_write_snapshot_file(struct fs *fs, const char *path, int64_t offset
     return err;
 }
 
+/* Of a log that is deleted: what came too late to be written is in no file. */
+static void drop_unwritten(struct segment *segment, struct file *file) {
+    struct segment_index *index = &segment->index;
+    uint32_t at = index->count;
+    while (at && index->entries[at - 1].pos >= segment->written)
+        at--;
+    struct segment_scan scan;
+    segment_scan_init(&scan, file, at ? index->entries[at - 1].pos : 0, segment->written);
+    scan.headers_only = true;
+    int64_t end_offset = segment->base_offset;
+    while (segment_scan_next(&scan) == ERR_OK)
+        end_offset = any_last_offset(scan.batch) + 1;
+    segment->size = scan.pos;
+    segment_scan_deinit(&scan);
+    while (index->count && index->entries[index->count - 1].pos >= segment->size)
+        index->count--;
+    while (index->time_count && segment->base_offset + index->times[index->time_count - 1].offset >= end_offset)
+        index->time_count--;
+    segment->max_timestamp = -1;
+}
+
 static enum err finish_segment(struct finish *finish, struct segment *segment) {
     struct log *log = finish->log;
     char *path = segment_path(segment, ".log");
@@ -47,6 +69,8 @@ static enum err finish_segment(struct finish *finish, struct segment *segment) {
     mem_free(path);
     if (err)
         return err;
+    if (segment->written < segment->size)
+        drop_unwritten(segment, file);
     err = file_truncate(file, segment->size);
     file_unref(file);
     if (!err)
@@ -125,8 +149,16 @@ static void close_finished(struct shard *shard, struct work *work) {
     done(err, arg);
 }
 
+/* The files are left as a stop leaves them: whoever opens the directory finds the deleted log's as well. */
 static void delete_run(struct work *work) {
     struct finish *finish = container_of(work, struct finish, work);
+    struct log *log = finish->log;
+    for (int i = 0; i < log->segment_count; i++)
+        if (log->segments[i]->exists && !log->segments[i]->sealed) {
+            enum err err = finish_segment(finish, log->segments[i]);
+            if (err)
+                trace_warn("log", "a deleted log's files are not whole", TRACE_STR("dir", log->path), TRACE_ERR(err));
+        }
     finish->err = fs_rename(finish->fs, finish->log->path, finish->new_path);
 }
 
