@@ -71,6 +71,7 @@ struct index_check {
     uint8_t *index, *times;
     size_t index_count, time_count, index_at, time_at;
     bool index_bad, time_bad; /* said already */
+    bool unclosed;            /* of a metadata log, as Kafka 4.4 leaves it: the last entries are yet to come */
     struct txn_index aborted;
     int aborted_at;
     int64_t max_timestamp;

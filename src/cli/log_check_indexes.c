@@ -14,8 +14,9 @@ static void bad_index(struct index_check *check, int which, int64_t position, in
     *said = true;
 }
 
-/* Zeros at the end are what a file that grows is preallocated with: only a crash leaves them. */
-static size_t entries_of(struct index_check *check, int which, const uint8_t *bytes, size_t size, size_t entry) {
+/* Zeros at the end are what a file that grows is preallocated with: only a crash leaves them, and Kafka 4.4, which stops
+ * without closing its metadata log. */
+static size_t entries_of(struct index_check *check, int which, const uint8_t *bytes, size_t size, size_t entry, bool metadata_log) {
     if (size % entry)
         bad_index(check, which, (int64_t)size, -1, "the size is no multiple of an entry's");
     size_t count = size / entry, used = count;
@@ -27,8 +28,12 @@ static size_t entries_of(struct index_check *check, int which, const uint8_t *by
         if (!zero)
             break;
     }
-    if (used < count)
-        bad_index(check, which, (int64_t)(used * entry), -1, "zeros behind the last entry");
+    static const char zeros[] = "zeros behind the last entry";
+    check->unclosed |= used < count && metadata_log;
+    if (used < count && metadata_log)
+        check_report(check->checker, FINDING_REPAIRED, check->paths[which], (int64_t)(used * entry), -1, "%s", zeros);
+    else if (used < count)
+        bad_index(check, which, (int64_t)(used * entry), -1, zeros);
     return used;
 }
 
@@ -43,13 +48,13 @@ void index_check_begin(struct index_check *check, struct log_checker *checker, c
     if (err)
         bad_index(check, 0, -1, -1, err == ERR_NOT_FOUND ? "missing" : err_text(err));
     else
-        check->index_count = entries_of(check, 0, check->index, size, INDEX_ENTRY);
+        check->index_count = entries_of(check, 0, check->index, size, INDEX_ENTRY, metadata_log);
     size = 0;
     err = fs_read_whole(checker->fs, check->paths[1], INDEX_FILE_MAX, &check->times, &size);
     if (err)
         bad_index(check, 1, -1, -1, err == ERR_NOT_FOUND ? "missing" : err_text(err));
     else
-        check->time_count = entries_of(check, 1, check->times, size, TIME_ENTRY);
+        check->time_count = entries_of(check, 1, check->times, size, TIME_ENTRY, metadata_log);
     uint8_t *bytes = NULL;
     size = 0;
     err = metadata_log ? ERR_NOT_FOUND : fs_read_whole(checker->fs, check->paths[2], INDEX_FILE_MAX, &bytes, &size);
@@ -133,7 +138,7 @@ void index_check_end(struct index_check *check, bool whole, bool is_empty) {
     if (whole && !check->time_bad && check->time_at < check->time_count)
         bad_index(check, 1, (int64_t)(check->time_at * TIME_ENTRY), -1, "an entry names an offset behind the last batch");
     int64_t last = check->time_count ? (int64_t)load_be64(check->times + (check->time_count - 1) * TIME_ENTRY) : -1;
-    if (whole && !is_empty && !check->time_bad && check->max_timestamp >= 0 && last != check->max_timestamp)
+    if (whole && !is_empty && !check->time_bad && !check->unclosed && check->max_timestamp >= 0 && last != check->max_timestamp)
         bad_index(check, 1, -1, -1, "its last entry is not the segment's largest timestamp");
     if (whole)
         for (; check->aborted_at < check->aborted.count; check->aborted_at++)
