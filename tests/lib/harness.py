@@ -253,9 +253,13 @@ def maven_jars(pom, name, *options):
     return os.path.join(libs, "*")
 
 
-def kafka_classpath():
+# Another version of Kafka can be asked for: KAFKA_VERSION=4.4.0 make test T=interop/directory
+KAFKA_VERSION = os.environ.get("KAFKA_VERSION", "4.3.1")
+
+
+def kafka_classpath(version=KAFKA_VERSION):
     """Kafka's server, tools and clients."""
-    return maven_jars(os.path.join(ROOT, "tests/lib/java/pom.xml"), "kafka-libs")
+    return maven_jars(os.path.join(ROOT, "tests/lib/java/pom.xml"), f"kafka-libs-{version}", f"-Dkafka.version={version}")
 
 
 # A short run is over before the second compiler pays; a benchmark leaves the JVM's own choices.
@@ -294,14 +298,14 @@ def cached(name, inputs, make):
 
 def java_compile(*sources):
     """Compiles .java files together against Kafka's jars, once; gives the class path to add."""
-    name = os.path.splitext(os.path.basename(sources[0]))[0]
+    name = os.path.splitext(os.path.basename(sources[0]))[0] + "-" + KAFKA_VERSION
     text = "".join(open(source).read() for source in sources)
     return cached(f"classes/{name}", text,
                   lambda out: run(["javac", "-nowarn", "-cp", kafka_classpath(), "-d", out, *sources], timeout_s=300))
 
 
 class Kafka(Server):
-    """Apache Kafka 4.3.1 in KRaft combined mode, one node; formats its directory on first start."""
+    """Apache Kafka in KRaft combined mode, one node; formats its directory on first start."""
     clean_codes = (0, 143)
 
     def __init__(self, settings=None, dir=None, heap="512m", jvm=JVM_SHORT, format_args=(), begin=True, cluster_id="4L6g3nShT-eMCtK--X86sw",
