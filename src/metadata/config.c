@@ -156,6 +156,14 @@ enum err config_refuse(const struct broker_config *config, const char *key, stru
     return ERR_INVALID;
 }
 
+/* A line of its own for each: the log's limit on lines of one kind is not for these. */
+static void warn_no_effect(const char *where, const char *key, const char *reason) {
+    struct trace_site site = {0};
+    const struct trace_field fields[] = {TRACE_STR("key", key), TRACE_STR("because", reason), TRACE_STR("where", where)};
+    if (trace_enabled(TRACE_WARN))
+        trace_write(&site, TRACE_WARN, "config", "accepted, has no effect here", fields, COUNT_OF(fields));
+}
+
 static enum err set_own(struct broker_config *config, struct slice key, struct slice value, const char *where, struct buf *reason) {
     for (int i = 0; i < COUNT_OF(own_defs); i++) {
         if (!slice_eq_str(key, own_defs[i].def.name))
@@ -178,7 +186,11 @@ static enum err set_own(struct broker_config *config, struct slice key, struct s
             buf_printf(reason, " %s", own_defs[i].def.name);
         return ERR_INVALID;
     }
-    trace_info("config", "unknown key, ignored", TRACE_SLICE("key", key), TRACE_STR("where", where)); /* Kafka keeps it for plugins */
+    const char *name = (const char *)arena_slice(&config->arena, key).ptr, *why = config_no_effect(name);
+    if (why) /* the authorizer's, and such as are gone from Kafka */
+        warn_no_effect(where, name, why);
+    else
+        trace_info("config", "unknown key, ignored", TRACE_SLICE("key", key), TRACE_STR("where", where)); /* Kafka keeps it for plugins */
     return ERR_OK;
 }
 
@@ -302,14 +314,6 @@ static enum err derive(struct broker_config *config, struct buf *error) {
     return err ? err : config_validate(config, error);
 }
 
-/* A line of its own for each: the log's limit on lines of one kind is not for these. */
-static void warn_no_effect(const char *where, const char *key, const char *reason) {
-    struct trace_site site = {0};
-    const struct trace_field fields[] = {TRACE_STR("key", key), TRACE_STR("because", reason), TRACE_STR("where", where)};
-    if (trace_enabled(TRACE_WARN))
-        trace_write(&site, TRACE_WARN, "config", "accepted, has no effect here", fields, COUNT_OF(fields));
-}
-
 static void warn_all(const struct broker_config *config) {
     for (int i = 0; i < broker_config_def_count; i++) {
         const char *reason = config->origins[i] ? config_no_effect(broker_config_defs[i].name) : NULL;
@@ -351,8 +355,6 @@ enum err broker_config_load(const char *file, const char *const *overrides, int 
         set_default(config, "share.coordinator.state.topic.replication.factor", "1");
         set_default(config, "share.coordinator.state.topic.min.isr", "1");
         set_default(config, "transaction.state.log.min.isr", "1");
-        set_default(config, "share.coordinator.state.topic.replication.factor", "1");
-        set_default(config, "share.coordinator.state.topic.min.isr", "1");
     }
     if (!err)
         err = derive(config, ret_error);

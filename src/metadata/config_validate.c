@@ -1,4 +1,7 @@
 /* What Kafka checks across keys when it starts; and what a node of this version cannot be. */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/mem.h"
 #include "metadata/config_check.h"
 #include "metadata/config_internal.h"
@@ -164,17 +167,63 @@ static enum err check_streams(const struct broker_config *config, struct buf *er
         return config_refuse(config, assignors, error, count ? "values must not be repeated" : "must not be empty");
     if (config_list_has_duplicates(broker_config_get(config, tags)))
         return config_refuse(config, tags, error, "must not contain duplicate tag keys");
-    if (broker_config_int(config, "group.streams.num.warmup.replicas") > broker_config_int(config, "group.streams.max.warmup.replicas"))
-        return config_refuse(config, "group.streams.num.warmup.replicas", error, "must be less than or equal to group.streams.max.warmup.replicas");
-    if (broker_config_int(config, "group.streams.task.offset.interval.ms") < broker_config_int(config, "group.streams.min.task.offset.interval.ms"))
-        return config_refuse(config, "group.streams.task.offset.interval.ms", error,
-                             "must be greater than or equal to group.streams.min.task.offset.interval.ms");
+    return ERR_OK;
+}
+
+/* A value against another key's; whichever of the two was written is to blame. */
+static enum err check_order(const struct broker_config *config, const char *key, const char *than, bool upper, bool may_equal, struct buf *error) {
+    int64_t value = broker_config_int(config, key), bound = broker_config_int(config, than);
+    if (upper ? value < bound + may_equal : value > bound - may_equal)
+        return ERR_OK;
+    const char *blamed = config_where(config, key) || !config_where(config, than) ? key : than;
+    if (blamed == than)
+        upper = !upper;
+    return config_refuse(config, blamed, error, "must be %s %s=%lld", may_equal ? (upper ? "at most" : "at least") : (upper ? "less than" : "greater than"),
+                         blamed == key ? than : key, (long long)(blamed == key ? bound : value));
+}
+
+/* Of groups: what has a least and a most of its own lies between them; a session holds more than one heartbeat. */
+static enum err check_groups(const struct broker_config *config, struct buf *error) {
+    static const char prefix[] = "group.";
+    static const char *const kinds[] = {"consumer", "share", "streams"};
+    enum err err = ERR_OK;
+    for (int i = 0; i < broker_config_def_count && !err; i++) {
+        const char *key = broker_config_defs[i].name;
+        char bound[CONFIG_GROUP_NAME_MAX];
+        if (strncmp(key, prefix, sizeof prefix - 1) != 0)
+            continue;
+        for (int upper = 0; upper < 2 && !err; upper++)
+            if (config_group_bound(slice_str(key + sizeof prefix - 1), upper, bound))
+                err = check_order(config, key, bound, upper, true, error);
+    }
+    for (int i = 0; i < COUNT_OF(kinds) && !err; i++) {
+        char beat[CONFIG_GROUP_NAME_MAX], session[CONFIG_GROUP_NAME_MAX];
+        snprintf(beat, sizeof beat, "group.%s.heartbeat.interval.ms", kinds[i]);
+        snprintf(session, sizeof session, "group.%s.session.timeout.ms", kinds[i]);
+        err = check_order(config, beat, session, true, false, error);
+    }
+    return err ? err : check_order(config, "group.share.max.share.sessions", "group.share.max.size", false, true, error);
+}
+
+/* The assignors there are, and the codecs of the coordinators' topics. */
+static enum err check_coordinators(const struct broker_config *config, struct buf *error) {
+    static const char assignors[] = "group.consumer.assignors";
+    static const char *const codecs[] = {"offsets.topic.compression.codec", "share.coordinator.state.topic.compression.codec"};
+    struct slice list = broker_config_get(config, assignors), item;
+    while (config_list_next(&list, &item))
+        if (!slice_eq_str(item, "uniform") && !slice_eq_str(item, "range") && !slice_eq_str(item, "org.apache.kafka.coordinator.group.assignor.UniformAssignor") &&
+            !slice_eq_str(item, "org.apache.kafka.coordinator.group.assignor.RangeAssignor"))
+            return config_refuse(config, assignors, error, "%.*s is not an assignor; uniform and range are what there is", SLICE_FMT(item));
+    for (int i = 0; i < COUNT_OF(codecs); i++)
+        if (broker_config_int(config, codecs[i]) < 0 || broker_config_int(config, codecs[i]) > 4)
+            return config_refuse(config, codecs[i], error, "must be 0 (none), 1 (gzip), 2 (snappy), 3 (lz4) or 4 (zstd)");
     return ERR_OK;
 }
 
 enum err config_validate(const struct broker_config *config, struct buf *error) {
     static enum err (*const checks[])(const struct broker_config *config, struct buf *error) = {
         check_roles, check_voters, check_bootstrap_servers, check_log, check_network, check_inter_broker, check_cordoned, check_streams,
+        check_groups, check_coordinators,
     };
     enum err err = ERR_OK;
     for (int i = 0; i < COUNT_OF(checks) && !err; i++)
