@@ -9,7 +9,7 @@
 and as those of one JVM cannot run beside each other (they look for threads that others left). With KAFKA_TESTS_OF=kafka Kafka's own
 brokers are tested, for a look at what a test does there. A test that is listed has to pass: one that aborts itself counts
 as a failure, so that no test falls silent. How many are left out, and why, is told in a comment line."""
-import collections, concurrent.futures, glob, os, subprocess, sys, threading
+import collections, concurrent.futures, glob, os, subprocess, sys, threading, zlib
 
 from harness import *
 
@@ -21,7 +21,8 @@ _print_lock = threading.Lock()
 
 
 def classpath():
-    libs = maven_jars(os.path.join(HERE, "pom.xml"), "kafka-tests-libs")
+    pom = os.path.join(HERE, "pom.xml")
+    libs = maven_jars(pom, f"kafka-tests-libs-{zlib.crc32(open(pom, 'rb').read()):08x}")
     sources = sorted(glob.glob(os.path.join(JAVA, "**", "*.java"), recursive=True))
     services = os.path.join(JAVA, "META-INF")
     text = "".join(open(source).read() for source in sources)
@@ -30,7 +31,8 @@ def classpath():
         run(["javac", "-nowarn", "-cp", libs, "-d", os.path.join(out, "runner"), *sources], timeout_s=300)
         shutil.copytree(services, os.path.join(out, "runner", "META-INF"))
         os.makedirs(os.path.join(out, "kit"))
-        os.rename(os.path.join(out, "runner", "org"), os.path.join(out, "kit", "org"))
+        for package in "org", "kafka":
+            os.rename(os.path.join(out, "runner", package), os.path.join(out, "kit", package))
     classes = cached("classes/kafka-tests", text, compile_)
     kits = [] if os.environ.get("KAFKA_TESTS_OF") == "kafka" else [os.path.join(classes, "kit")]
     return os.pathsep.join(kits + [os.path.join(classes, "runner"), libs])

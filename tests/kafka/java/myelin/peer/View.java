@@ -1,5 +1,6 @@
 package myelin.peer;
 
+import kafka.cluster.Partition;
 import kafka.log.LogManager;
 import kafka.network.SocketServer;
 import kafka.raft.KafkaRaftManager;
@@ -10,49 +11,60 @@ import kafka.server.KafkaConfig;
 import kafka.server.ReplicaManager;
 import kafka.server.SharedServer;
 
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AdminClientConfig;
-import org.apache.kafka.clients.admin.ListTopicsOptions;
-import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.AlterConfigOp.OpType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
-import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.internals.Topic;
+import org.apache.kafka.common.message.MetadataResponseData.MetadataResponsePartition;
+import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
 import org.apache.kafka.common.network.ListenerName;
+import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.requests.ListOffsetsRequest;
+import org.apache.kafka.controller.Controller;
+import org.apache.kafka.controller.ResultOrError;
+import org.apache.kafka.coordinator.group.GroupCoordinator;
 import org.apache.kafka.image.loader.MetadataLoader;
 import org.apache.kafka.metadata.BrokerState;
 import org.apache.kafka.metadata.KRaftMetadataCache;
+import org.apache.kafka.metadata.LeaderAndIsr;
+import org.apache.kafka.metadata.LeaderRecoveryState;
 import org.apache.kafka.raft.LogOffsetMetadata;
 import org.apache.kafka.raft.RaftLog;
+import org.apache.kafka.server.BrokerLifecycleManager;
+import org.apache.kafka.storage.internals.checkpoint.OffsetCheckpointFile;
+import org.apache.kafka.storage.internals.log.LogCleaner;
+import org.apache.kafka.storage.internals.log.LogConfig;
+import org.apache.kafka.storage.internals.log.ProducerStateManager;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
 
 import org.mockito.Mockito;
 import org.mockito.invocation.InvocationOnMock;
 
 import java.io.File;
-import java.time.Duration;
+import java.io.IOException;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
+import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
 
 import scala.Option;
 import scala.jdk.javaapi.CollectionConverters;
 
 /** The objects of a broker in the same JVM, as far as a node in another process can answer for them: what its settings say,
- *  what an administrator's client is told by it, and what lies in its log directories. Whatever else is asked of them aborts
+ *  what it answers to requests, and what lies in its log directories. Whatever else is asked of them aborts
  *  the test. */
-public final class View implements AutoCloseable {
+public final class View {
     private final myelin.peer.Node node;
     private final KafkaConfig config;
     private final String clusterId;
-    private final ListenerName clientListener;
     private final Map<String, Short> levels;
     private final BrokerServer broker;
     private final ControllerServer controller;
-    private Admin admin;
+    private final Questions ask;
 
     /** What a method of a stand-in answers. */
     private interface Served {
@@ -65,13 +77,13 @@ public final class View implements AutoCloseable {
         this.node = node;
         this.config = config;
         this.clusterId = clusterId;
-        this.clientListener = clientListener;
         this.levels = levels;
+        this.ask = new Questions(() -> node.port(clientListener.value()));
         SocketServer sockets = standIn(SocketServer.class, this::sockets);
         KRaftMetadataCache metadata = standIn(KRaftMetadataCache.class, this::metadata);
         LogManager logs = standIn(LogManager.class, this::logs);
         ReplicaManager replicas = standIn(ReplicaManager.class, (method, call) -> replicas(logs, method, call));
-        KafkaApis requests = standIn(KafkaApis.class, this::requests);
+        KafkaApis requests = standIn(KafkaApis.class, (method, call) -> method.equals("metadataCache") ? metadata : requests(method, call));
         MetadataLoader loader = standIn(MetadataLoader.class, (method, call) -> method.equals("lastAppliedOffset") ? (Object) 0L : UNSERVED);
         RaftLog metadataLog = standIn(RaftLog.class, (method, call) -> method.equals("endOffset") ? new LogOffsetMetadata(0) : UNSERVED);
         KafkaRaftManager<?> raft = standIn(KafkaRaftManager.class, (method, call) -> method.equals("raftLog") ? metadataLog : UNSERVED);
@@ -81,6 +93,10 @@ public final class View implements AutoCloseable {
             case "clusterId" -> clusterId;
             default -> UNSERVED;
         });
+        GroupCoordinator groups = standIn(GroupCoordinator.class, this::groups);
+        BrokerLifecycleManager life = standIn(BrokerLifecycleManager.class, this::life);
+        SocketServer quorum = standIn(SocketServer.class, this::quorum);
+        Controller decider = standIn(Controller.class, this::decider);
         this.broker = standIn(BrokerServer.class, (method, call) -> switch (method) {
             case "sharedServer" -> shared;
             case "raftManager" -> raft;
@@ -89,12 +105,15 @@ public final class View implements AutoCloseable {
             case "logManager" -> logs;
             case "replicaManager" -> replicas;
             case "dataPlaneRequestProcessor" -> requests;
+            case "groupCoordinator" -> groups;
+            case "lifecycleManager" -> life;
             default -> server(method, call);
         });
         this.controller = standIn(ControllerServer.class, (method, call) -> switch (method) {
             case "sharedServer" -> shared;
             case "raftManager" -> raft;
-            case "socketServer" -> sockets;
+            case "socketServer" -> quorum;
+            case "controller" -> decider;
             default -> server(method, call);
         });
     }
@@ -104,6 +123,8 @@ public final class View implements AutoCloseable {
             String method = call.getMethod().getName();
             if (method.equals("toString"))
                 return type.getSimpleName();
+            if (method.contains("$default$"))
+                return call.callRealMethod();
             Object answer = served.answer(method, call);
             if (answer == UNSERVED)
                 throw Needs.abort("the broker's own " + type.getSimpleName() + "." + method);
@@ -150,66 +171,144 @@ public final class View implements AutoCloseable {
         return method.equals("boundPort") ? (Object) node.port(((ListenerName) call.getArgument(0)).value()) : UNSERVED;
     }
 
-    private Object requests(String method, InvocationOnMock call) {
-        return method.equals("isConsumerGroupProtocolEnabled") ? (Object) (levels.getOrDefault("group.version", (short) 0) > 0) : UNSERVED;
+    private Object quorum(String method, InvocationOnMock call) {
+        return method.equals("boundPort") ? (Object) node.port(config.controllerListenerNames().get(0)) : UNSERVED;
     }
 
-    private Object metadata(String method, InvocationOnMock call) throws Exception {
+    private Object requests(String method, InvocationOnMock call) {
+        return switch (method) {
+            case "isConsumerGroupProtocolEnabled" -> levels.getOrDefault("group.version", (short) 0) > 0;
+            case "clusterId" -> clusterId;
+            default -> UNSERVED;
+        };
+    }
+
+    private Object life(String method, InvocationOnMock call) {
+        return method.equals("initialUnfenceFuture") ? CompletableFuture.completedFuture(null) : UNSERVED;
+    }
+
+    /** What Kafka's coordinator wants its topic to be like. */
+    private Object groups(String method, InvocationOnMock call) {
+        if (!method.equals("groupMetadataTopicConfigs"))
+            return UNSERVED;
+        Properties wanted = new Properties();
+        wanted.put("cleanup.policy", "compact");
+        wanted.put("compression.type", "producer");
+        wanted.put("segment.bytes", String.valueOf(config.groupCoordinatorConfig().offsetsTopicSegmentBytes()));
+        return wanted;
+    }
+
+    private Object decider(String method, InvocationOnMock call) {
+        Map<String, Uuid> ids = method.startsWith("find") ? ask.topicIds() : Map.of();
+        switch (method) {
+            case "findAllTopicIds":
+                return CompletableFuture.completedFuture(ids);
+            case "findTopicIds":
+                Map<Object, ResultOrError<Uuid>> found = new HashMap<>();
+                for (Object name : (Iterable<?>) call.getArgument(1))
+                    found.put(name, ids.containsKey(name) ? new ResultOrError<>(ids.get(name)) : new ResultOrError<>(Errors.UNKNOWN_TOPIC_OR_PARTITION, null));
+                return CompletableFuture.completedFuture(found);
+            default:
+                return UNSERVED;
+        }
+    }
+
+    private Object metadata(String method, InvocationOnMock call) {
         switch (method) {
             case "numPartitions":
-                return describe(call.getArgument(0)).map(topic -> topic.partitions().size());
+                return ask.topic(call.getArgument(0)).map(topic -> topic.partitions().size());
             case "contains":
                 if (call.getArgument(0) instanceof TopicPartition)
-                    return has(call.getArgument(0));
-                return describe(call.getArgument(0)).isPresent();
+                    return ask.partition(call.getArgument(0)).isPresent();
+                return ask.topic(call.getArgument(0)).isPresent();
             case "getTopicId":
-                return describe(call.getArgument(0)).map(TopicDescription::topicId).orElse(Uuid.ZERO_UUID);
+                return ask.topic(call.getArgument(0)).map(MetadataResponseTopic::topicId).orElse(Uuid.ZERO_UUID);
             case "getAllTopics":
-                return admin().listTopics(new ListTopicsOptions().listInternal(true)).names().get();
+                return ask.topicIds().keySet();
+            case "topicNamesToIds":
+                return ask.topicIds();
+            case "topicConfig":
+                return ask.settings(call.getArgument(0), true);
+            case "getLeaderAndIsr":
+                return ask.partition(new TopicPartition(call.getArgument(0), call.getArgument(1))).map(it ->
+                    new LeaderAndIsr(it.leaderId(), it.leaderEpoch(), it.isrNodes(), LeaderRecoveryState.RECOVERED, 0));
+            case "getPartitionLeaderEndpoint":
+                return ask.partition(new TopicPartition(call.getArgument(0), call.getArgument(1))).map(it ->
+                    it.leaderId() < 0 ? Node.noNode() : self(call.getArgument(2)));
             case "hasAliveBroker":
                 return node.running() && call.getArgument(0).equals(config.nodeId());
             case "getAliveBrokerNodes":
-                return node.running() ? List.of(new Node(config.nodeId(), "localhost", node.port(((ListenerName) call.getArgument(0)).value()))) : List.of();
+                return node.running() ? List.of(self(call.getArgument(0))) : List.of();
             default:
                 return UNSERVED;
         }
     }
 
-    /** One broker's log ends at its high watermark. */
-    private Object logs(String method, InvocationOnMock call) throws Exception {
+    private Node self(ListenerName listener) {
+        return new Node(config.nodeId(), "localhost", node.port(listener.value()));
+    }
+
+    private Object logs(String method, InvocationOnMock call) {
         switch (method) {
             case "liveLogDirs":
-                return CollectionConverters.asScala(directories()).toSeq();
+                return CollectionConverters.asScala(Arrays.stream(node.settings().get("log.dirs").split(",")).map(File::new).toList()).toSeq();
             case "getLog":
-                TopicPartition partition = call.getArgument(0);
-                return log(partition);
+                return Option.apply(log(call.getArgument(0)));
+            case "cleaner":
+                return standIn(LogCleaner.class, (asked, how) -> asked.equals("awaitCleaned") ? isCleaned(how.getArgument(0), how.getArgument(1),
+                    how.getArgument(2)) : UNSERVED);
             default:
                 return UNSERVED;
         }
     }
 
-    private Option<UnifiedLog> log(TopicPartition partition) {
-        return onDisk(partition).map(dir -> Option.apply(standIn(UnifiedLog.class, (method, call) -> switch (method) {
-            case "dir" -> dir;
+    /** Of a partition that is there, or null. */
+    private UnifiedLog log(TopicPartition partition) {
+        if (ask.partition(partition).isEmpty())
+            return null;
+        ProducerStateManager producers = standIn(ProducerStateManager.class, (method, call) ->
+            method.equals("activeProducers") ? ask.producers(partition) : UNSERVED);
+        return standIn(UnifiedLog.class, (method, call) -> switch (method) {
+            case "dir" -> ask.directory(partition);
             case "topicPartition" -> partition;
-            case "logStartOffset" -> offset(partition, OffsetSpec.earliest());
-            case "highWatermark", "logEndOffset" -> offset(partition, OffsetSpec.latest());
+            case "logStartOffset" -> ask.offset(partition, ListOffsetsRequest.EARLIEST_TIMESTAMP);
+            case "logEndOffset", "highWatermark" -> ask.offset(partition, ListOffsetsRequest.LATEST_TIMESTAMP);
+            case "numberOfSegments" -> (int) Arrays.stream(ask.directory(partition).list()).filter(name -> name.endsWith(".log")).count();
+            case "producerStateManager" -> producers;
+            case "roll" -> roll(partition);
+            case "config" -> new LogConfig(ask.settings(partition.topic(), false));
             default -> UNSERVED;
-        }))).orElse(Option.empty());
+        });
     }
 
-    private long offset(TopicPartition partition, OffsetSpec spec) throws InterruptedException, ExecutionException {
-        return admin().listOffsets(Map.of(partition, spec)).partitionResult(partition).get().offset();
+    /** The next record after the shortest possible time begins a segment: a commit by a group of nobody. */
+    private static final Map<String, String> ROLLING = Map.of("segment.ms", "1");
+
+    private Object roll(TopicPartition partition) {
+        if (!partition.equals(new TopicPartition(Topic.GROUP_METADATA_TOPIC_NAME, 0)))
+            throw Needs.abort("a new segment of " + partition);
+        ask.alter(partition.topic(), ROLLING, OpType.SET);
+        ask.commit("nobody", partition);
+        ask.alter(partition.topic(), ROLLING, OpType.DELETE);
+        return null;
     }
 
-    private Object replicas(LogManager logs, String method, InvocationOnMock call) throws Exception {
+    /** The cleaner's checkpoint tells how far it came. */
+    private boolean isCleaned(TopicPartition partition, long offset, long timeoutMs) throws IOException, InterruptedException {
+        File checkpoint = new File(ask.directory(partition).getParentFile(), "cleaner-offset-checkpoint");
+        for (long end = System.nanoTime() + timeoutMs * 1_000_000; System.nanoTime() < end; Thread.sleep(20)) {
+            if (checkpoint.exists() && new OffsetCheckpointFile(checkpoint, null).read().getOrDefault(partition, 0L) >= offset)
+                return true;
+        }
+        return false;
+    }
+
+    private Object replicas(LogManager logs, String method, InvocationOnMock call) {
         switch (method) {
-            case "onlinePartition":
-                if (has(call.getArgument(0)))
-                    throw Needs.abort("the broker's own Partition");
-                return Option.empty();
             case "localLog":
-                return log(call.getArgument(0));
+                return Option.apply(log(call.getArgument(0)));
+            case "onlinePartition":
+                return Option.apply(ask.partition(call.getArgument(0)).map(it -> online(call.getArgument(0), it)).orElse(null));
             case "logManager":
                 return logs;
             default:
@@ -217,38 +316,12 @@ public final class View implements AutoCloseable {
         }
     }
 
-    private boolean has(TopicPartition partition) throws Exception {
-        return describe(partition.topic()).filter(topic -> topic.partitions().stream().anyMatch(p -> p.partition() == partition.partition())).isPresent();
-    }
-
-    private List<File> directories() {
-        return Arrays.stream(node.settings().get("log.dirs").split(",")).map(File::new).toList();
-    }
-
-    private Optional<File> onDisk(TopicPartition partition) {
-        return directories().stream().map(dir -> new File(dir, partition.toString())).filter(File::isDirectory).findFirst();
-    }
-
-    private Optional<TopicDescription> describe(String topic) throws InterruptedException, ExecutionException {
-        try {
-            return Optional.of(admin().describeTopics(List.of(topic)).allTopicNames().get().get(topic));
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof UnknownTopicOrPartitionException)
-                return Optional.empty();
-            throw e;
-        }
-    }
-
-    private synchronized Admin admin() {
-        if (admin == null)
-            admin = Admin.create(Map.of(AdminClientConfig.BOOTSTRAP_SERVERS_CONFIG, "localhost:" + node.port(clientListener.value())));
-        return admin;
-    }
-
-    @Override
-    public synchronized void close() {
-        if (admin != null)
-            admin.close(Duration.ofSeconds(10));
-        admin = null;
+    private Partition online(TopicPartition partition, MetadataResponsePartition told) {
+        UnifiedLog led = told.leaderId() == config.nodeId() ? log(partition) : null;
+        return standIn(Partition.class, (method, call) -> switch (method) {
+            case "leaderLogIfLocal" -> Option.apply(led);
+            case "getLeaderEpoch" -> told.leaderEpoch();
+            default -> UNSERVED;
+        });
     }
 }

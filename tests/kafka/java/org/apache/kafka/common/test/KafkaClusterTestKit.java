@@ -12,6 +12,7 @@ import myelin.peer.View;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.network.ListenerName;
 import org.apache.kafka.common.security.auth.SecurityProtocol;
@@ -30,7 +31,7 @@ import java.util.TreeMap;
 
 /** Stands before Kafka's class of this name on the class path: the cluster of a test is one Myelin in a process of its own.
  *  It has the first broker's id and roles of both, and what the test sets for the first broker and the first controller. A
- *  test that asks for more brokers gets this one, with internal topics of one replica. */
+ *  test that asks for more brokers gets this one, and topics of one replica. */
 public class KafkaClusterTestKit implements AutoCloseable {
     /** Settings that name classes to be loaded into the broker. */
     private static final List<String> PLUG_INS = List.of("authorizer.class.name", "principal.builder.class", "client.quota.callback.class",
@@ -100,13 +101,15 @@ public class KafkaClusterTestKit implements AutoCloseable {
                 settings.put("listeners", settings.get("listeners") + "," + quorum + "://localhost:0");
             settings.putIfAbsent("inter.broker.listener.name", client);
             settings.putIfAbsent("controller.listener.names", quorum);
-            if (nodes.brokerNodes().size() > 1) {
+            boolean shareStatesAreKept = !"".equals(settings.get("group.share.persister.class.name"));
+            if (nodes.brokerNodes().size() > 1 || !shareStatesAreKept) {
                 for (String name : REPLICAS)
                     settings.put(name, "1");
             }
             settings.putIfAbsent("log.cleaner.dedupe.buffer.size", "2097152");
+            settings.putIfAbsent("log.cleaner.backoff.ms", "200");
             settings.putIfAbsent("unstable.feature.versions.enable", "true");
-            settings.putIfAbsent("unstable.api.versions.enable", "true");
+            settings.put("unstable.api.versions.enable", "false");
             return settings;
         }
     }
@@ -145,6 +148,7 @@ public class KafkaClusterTestKit implements AutoCloseable {
     }
 
     public void startup() {
+        NewTopic.clusterIs(1, nodes.brokerNodes().size());
         node.start();
     }
 
@@ -208,7 +212,7 @@ public class KafkaClusterTestKit implements AutoCloseable {
     /** Fails when the process did not end well. */
     @Override
     public void close() {
-        view.close();
+        NewTopic.clusterIs(Integer.MAX_VALUE, Integer.MAX_VALUE);
         try {
             node.close();
         } finally {
