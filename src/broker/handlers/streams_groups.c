@@ -137,7 +137,7 @@ void handle_streams_group_heartbeat(struct request *request) {
     if (!request_decode(request, streams_group_heartbeat, &visit->message))
         return;
     if (!is_enabled(request)) {
-        refuse(request, KAFKA_UNSUPPORTED_VERSION, "The version of API is not supported.");
+        refuse(request, KAFKA_UNSUPPORTED_VERSION, NULL);
         return;
     }
     const char *wrong = check_topics(request, &visit->message);
