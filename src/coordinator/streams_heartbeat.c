@@ -577,9 +577,10 @@ static void ask_for_description(struct heartbeat *h) {
 }
 
 /* It says what it has, and that is not what it was told: the answer that told it may have been lost. Clients say so after
- * each answer that did not come, and its epoch need not have changed by then. */
+ * each answer that did not come, and its epoch need not have changed by then. While an assignment is on its way, what it
+ * was told is no news: it hears of the next. */
 static bool has_other_tasks(const struct heartbeat *h) {
-    return h->owned_is_known && !streams_roles_equal(&h->owned, &h->after.assigned, false);
+    return h->owned_is_known && h->target_epoch == h->group_epoch && !streams_roles_equal(&h->owned, &h->after.assigned, false);
 }
 
 static void answer_member(struct heartbeat *h) {
