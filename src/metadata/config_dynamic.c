@@ -1,6 +1,7 @@
 #include "metadata/config_dynamic.h"
 
 #include "base/mem.h"
+#include "protocol/config_defs.h"
 
 static const char *const per_broker[] = {
     "cordoned.log.dirs", "listener.security.protocol.map", "listeners", "principal.builder.class", "sasl.enabled.mechanisms",
@@ -68,4 +69,16 @@ bool config_strip_listener(struct slice *name) {
         return false;
     *name = slice_of(dot + 1, name->size - (size_t)(dot + 1 - name->ptr));
     return true;
+}
+
+const struct config_def *config_find_dynamic_only(struct slice name) {
+    static const struct config_def defs[] = {
+        {.name = "leader.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
+        {.name = "follower.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
+        {.name = "replica.alter.log.dirs.io.max.bytes.per.second", .type = CONFIG_LONG, .valid = "[0,...]"},
+    };
+    for (int i = 0; i < COUNT_OF(defs); i++)
+        if (slice_eq_str(name, defs[i].name))
+            return &defs[i];
+    return NULL;
 }

@@ -53,20 +53,6 @@ static void check_thread_count(struct request *request, struct alteration *alter
                             (long long)wanted, (long long)now, suffix));
 }
 
-/* Settings that are no setting of the file. */
-static const struct config_def dynamic_only[] = {
-    {.name = "leader.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
-    {.name = "follower.replication.throttled.rate", .type = CONFIG_LONG, .valid = "[0,...]"},
-    {.name = "replica.alter.log.dirs.io.max.bytes.per.second", .type = CONFIG_LONG, .valid = "[0,...]"},
-};
-
-static const struct config_def *find_dynamic_only(struct slice key) {
-    for (int i = 0; i < COUNT_OF(dynamic_only); i++)
-        if (slice_eq_str(key, dynamic_only[i].name))
-            return &dynamic_only[i];
-    return NULL;
-}
-
 static void check_cleaner_threads(struct request *request, struct alteration *alteration, struct slice value) {
     const struct broker_shard *shard = request->shard;
     struct slice in_force = config_broker_value(shard->broker->config, shard->image, "log.cleaner.threads", &request->arena);
@@ -151,7 +137,7 @@ static void check_broker_key(struct request *request, struct alteration *alterat
         return;
     }
     if (!def && !prefixed)
-        def = find_dynamic_only(key);
+        def = config_find_dynamic_only(key);
     if (!def)
         return; /* a name that nobody knows is stored, for plugins */
     enum config_scope scope = config_dynamic_scope(bare);

@@ -122,6 +122,7 @@ static void describe_stored(const struct describe *describe, const wanted *resou
     for (int i = 0; i < have; i++) {
         const struct config_def *known = config_find(broker_config_defs, broker_config_def_count, stored->configs[i].key);
         const struct config_def unknown = {.name = (const char *)arena_slice(&request->arena, stored->configs[i].key).ptr};
+        known = known ? known : config_find_dynamic_only(stored->configs[i].key);
         const struct config_def *def = known ? known : &unknown;
         struct config_synonym synonym = {def->name, stored->configs[i].value, stored->configs[i].value, source};
         if (is_wanted(resource, def->name))
@@ -154,7 +155,8 @@ static bool is_this_node(const struct describe *describe, const wanted *resource
     return true;
 }
 
-/* Settings of names that nobody knows, dynamic and in the file: values are not shown, they may be secrets. */
+/* Settings that are no setting of the file, and those of names that nobody knows: the values of these are not shown, they may
+ * be secrets. */
 static void add_unknown(const struct describe *describe, const wanted *resource, described *out, struct slice stored_as,
                         enum config_source source) {
     struct request *request = describe->request;
@@ -162,12 +164,13 @@ static void add_unknown(const struct describe *describe, const wanted *resource,
     for (int i = 0; stored && i < stored->count; i++) {
         struct slice key = stored->configs[i].key;
         const struct config_def unknown = {.name = (const char *)arena_slice(&request->arena, key).ptr};
+        const struct config_def *known = config_find_dynamic_only(key), *def = known ? known : &unknown;
         bool there = config_find(broker_config_defs, broker_config_def_count, key) != NULL;
         for (int k = 0; k < out->configs_count && !there; k++)
             there = slice_eq(out->configs[k].name, key);
-        struct config_synonym synonym = {unknown.name, stored->configs[i].value, stored->configs[i].value, source};
-        if (!there && is_wanted(resource, unknown.name))
-            add_entry(describe, out, &unknown, synonym.value, &synonym, 1, config_dynamic_scope(key) == CONFIG_READ_ONLY);
+        struct config_synonym synonym = {def->name, stored->configs[i].value, stored->configs[i].value, source};
+        if (!there && is_wanted(resource, def->name))
+            add_entry(describe, out, def, synonym.value, &synonym, 1, config_dynamic_scope(key) == CONFIG_READ_ONLY);
     }
 }
 
