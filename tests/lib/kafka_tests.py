@@ -65,8 +65,10 @@ def jvm(path, heap, lines):
         out.write("\n".join(lines) + "\n")
     ports = ",".join(str(free_port()) for _ in range(PORTS))
     program = MYELIN_FAST if os.environ.get("KAFKA_TESTS_FAST") else MYELIN
-    process = start(["java", f"-Xmx{heap}", *JVM_SHORT, "-Dorg.slf4j.simpleLogger.defaultLogLevel=" + os.environ.get("KAFKA_TESTS_LOG", "off"),
-                     f"-Djava.io.tmpdir={work}", f"-Dmyelin.program={program}", f"-Dmyelin.ports={ports}", "-cp", path, "myelin.peer.Runner", listed],
+    level = os.environ.get("KAFKA_TESTS_LOG", "off")  # what is printed; tests that look at the log need what is from INFO up
+    log = ["-Dlog4j2.configurationFile=" + os.path.join(HERE, "log4j2.properties"), f"-Dprinted={level}",
+           "-Dlogged=" + (level if level in ("debug", "trace") else "info")]
+    process = start(["java", f"-Xmx{heap}", *JVM_SHORT, *log, f"-Djava.io.tmpdir={work}", f"-Dmyelin.program={program}", f"-Dmyelin.ports={ports}", "-cp", path, "myelin.peer.Runner", listed],
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=work, text=True, errors="replace")
     well = True
     for line in process.stdout:
