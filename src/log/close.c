@@ -65,7 +65,7 @@ static enum err finish_segment(struct finish *finish, struct segment *segment) {
     struct log *log = finish->log;
     char *path = segment_path(segment, ".log");
     struct file *file;
-    enum err err = fs_open(finish->fs, path, FILE_WRITE | FILE_CREATE, &file);
+    enum err err = fs_open(finish->fs, path, FILE_READ | FILE_WRITE | FILE_CREATE, &file);
     mem_free(path);
     if (err)
         return err;
