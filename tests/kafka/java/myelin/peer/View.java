@@ -281,12 +281,15 @@ public final class View {
         });
     }
 
-    /** The next record after the shortest possible time begins a segment: a commit by a group of nobody. */
+    /** The next record after the shortest possible time begins a segment: a commit by a group of nobody. The one before it is
+     *  soon in its file, where the cleaner finds it. */
     private static final Map<String, String> ROLLING = Map.of("segment.ms", "1");
+    private static final Map<String, String> SOON = Map.of("flush.ms", "100");
 
     private Object roll(TopicPartition partition) {
         if (!partition.equals(new TopicPartition(Topic.GROUP_METADATA_TOPIC_NAME, 0)))
             throw Needs.abort("a new segment of " + partition);
+        ask.alter(partition.topic(), SOON, OpType.SET);
         ask.alter(partition.topic(), ROLLING, OpType.SET);
         ask.commit("nobody", partition);
         ask.alter(partition.topic(), ROLLING, OpType.DELETE);
