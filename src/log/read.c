@@ -234,12 +234,15 @@ static enum err add_file(struct log_read *read, const struct look_batch *first, 
     if (!may_look(read->store, (int64_t)size))
         return ERR_AGAIN;
     bool spare;
-    size_t wanted = on ? size : size + look_ahead(read->pos + (int64_t)size, segment->written), count = 0, good = 0;
-    uint8_t *memory = memory_get(read->store, wanted, &spare);
+    int64_t next = read->pos + (int64_t)size;
+    size_t ahead = on ? BATCH_PREFIX_SIZE : look_ahead(next, segment->written), wanted = on ? size : size + ahead, count = 0, good = 0;
+    uint8_t *memory = memory_get(read->store, size + ahead, &spare);
     if (!memory)
         return ERR_NO_MEMORY;
     enum err err = file_pread(segment->file, memory, wanted, read->pos, FILE_NOWAIT, &count);
-    if (!err && (count != wanted || look_at(slice_of(memory, count), first->floor, ceiling_of(read), &good) || !good))
+    if (!err && (count != wanted || (on && !tail_copy(read->log, segment, next, memory + size, ahead))))
+        err = ERR_AGAIN;
+    if (!err && (look_at(slice_of(memory, size + ahead), first->floor, ceiling_of(read), &good) || !good))
         err = ERR_AGAIN;
     if (err) {
         memory_give(read->store, memory, spare);

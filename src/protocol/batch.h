@@ -20,7 +20,7 @@
 #define BATCH_HEADER_SIZE 61
 #define BATCH_LENGTH_MIN 14  /* of the length field in any format: the smallest old message */
 #define BATCH_CRC_START 21
-#define BASE_OFFSET_MAX (INT64_MAX - INT32_MAX) /* above it a last offset may be none */
+#define BASE_OFFSET_MAX (INT64_MAX - 1 - INT32_MAX) /* above it a last offset, or what follows it, may be none */
 
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODEC_COUNT };
 const char *codec_name(enum codec codec); /* as in compression.type; "none" for CODEC_NONE */
