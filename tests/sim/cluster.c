@@ -89,6 +89,8 @@ static bool start_node(struct world *world) {
     struct buf error = {0};
     world->lives++;
     event(world, "start");
+    for (int i = 0; i < world->partition_count; i++)
+        world->partitions[i].cut = world->partitions[i].damaged;
     world->broker = sim_node_create(world->sim, world->disk, BROKER_HOST, 1 + (int)world_random(world, 3));
     world->config = make_config(world);
     world->node = node_create(world->broker, world->config, &error);
@@ -290,7 +292,7 @@ static void do_faults(struct world *world, struct faults *faults, bool *full) {
         sim_disk_set_slowness(world->disk, 1);
     }
     if (now >= faults->flip_at) {
-        faults->flip_at = UINT64_MAX;
+        faults->flip_at = world_chance(world, 3) ? UINT64_MAX : now + world_random(world, NS_PER_S);
         flip_bit(world);
     }
     if (now >= faults->reset_at) {

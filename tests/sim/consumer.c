@@ -22,7 +22,6 @@ struct consumer {
     int verify_next;
     uint32_t last_number[PRODUCERS_MAX + 1];
     int64_t next_offset;  /* that a full read expects */
-    bool bad_crc;
 };
 
 static void go_on(struct consumer *consumer);
@@ -161,14 +160,9 @@ static void take_records(struct consumer *consumer, struct slice bytes) {
         if (batch_length(batch) < BATCH_LENGTH_MIN || size > bytes.size - at)
             break;
         int64_t base = batch_base_offset(batch), last = batch_last_offset(batch);
-        if (!model_walk_batch(partition, batch, take_record, consumer)) {
-            if (!partition->damaged)
-                violation(consumer->world, "%s-%d: the batch at %lld has a wrong CRC", partition->topic->name,
-                          (int)partition->index, (long long)base);
-            consumer->bad_crc = true; /* a consumer sees it and stops */
-            return;
-        }
-        if (!partition->damaged && (next < 0 ? base > consumer->position || last < consumer->position : base != next))
+        if (!model_walk_batch(partition, batch, take_record, consumer))
+            violation(consumer->world, "%s-%d: the batch at %lld has a wrong CRC", partition->topic->name, (int)partition->index, (long long)base);
+        if (!partition->cut && (next < 0 ? base > consumer->position || last < consumer->position : base != next))
             violation(consumer->world, "%s-%d: asked for %lld, shown a batch of %lld to %lld", partition->topic->name,
                       (int)partition->index, (long long)consumer->position, (long long)base, (long long)last);
         next = last + 1;
@@ -197,16 +191,16 @@ static void fetch_answered(struct consumer *consumer, int version, struct decode
         if (!gone && !corrupt && !is_retriable(answer->error_code))
             violation(consumer->world, "%s-%d: reading at %lld is answered with error %d", partition->topic->name,
                       (int)partition->index, (long long)position, answer->error_code);
-        consumer->bad_crc = corrupt;
+        consumer->position += corrupt ? 1 + (int64_t)world_random(consumer->world, 8) : 0; /* past it, somehow */
         consumer->step = gone ? ASK_END : consumer->step;
-        think(consumer, 500);
+        think(consumer, corrupt ? 1 : 500);
         return;
     }
     model_check_end(partition, answer->high_watermark, consumer->high_asked, "Fetch");
     take_records(consumer, answer->records.bytes);
     consumer->end = answer->high_watermark;
     consumer->rounds_left--;
-    if (consumer->position == position && position < consumer->high_asked && !consumer->bad_crc) {
+    if (consumer->position == position && position < consumer->high_asked) {
         if (++consumer->empty > EMPTY_MAX && !partition->damaged)
             violation(consumer->world, "%s-%d: nothing is shown at %lld, and the end is %lld", partition->topic->name,
                       (int)partition->index, (long long)position, (long long)consumer->end);
@@ -229,7 +223,6 @@ static void check_whole(struct consumer *consumer) {
 
 static void choose(struct consumer *consumer) {
     struct world *world = consumer->world;
-    consumer->bad_crc = false;
     if (consumer->verifying) {
         if (consumer->verify_next == world->partition_count) {
             consumer->idle = true;
@@ -251,7 +244,7 @@ static void go_on(struct consumer *consumer) {
     }
     if (consumer->step == READ) {
         bool at_end = consumer->position >= consumer->end;
-        if (consumer->bad_crc || (consumer->verifying ? at_end : at_end && consumer->rounds_left <= 0) ||
+        if ((consumer->verifying ? at_end : at_end && consumer->rounds_left <= 0) ||
             (!consumer->verifying && consumer->rounds_left < -ROUNDS)) {
             if (consumer->verifying)
                 check_whole(consumer);

@@ -68,7 +68,7 @@ bool model_walk_batch(struct ledger *partition, const uint8_t *batch,
 /* ---- promises ------------------------------------------------------------------------------------------------------ */
 
 static void promise(struct ledger *partition, int64_t offset, struct record_id id, const char *how) {
-    if (partition->damaged || offset < 0)
+    if (partition->cut || offset < 0)
         return;
     while (offset >= partition->promised_capacity) {
         int64_t capacity = partition->promised_capacity ? partition->promised_capacity * 2 : 1024;

@@ -49,6 +49,7 @@ struct ledger { /* of one partition */
     int64_t high;        /* the largest end that was told to a client */
     int64_t deleted_to;  /* DeleteRecords was asked for up to here */
     bool damaged;        /* a bit of it was flipped: records may be gone, but none may be wrong */
+    bool cut;            /* and the node has started since: what was wrong may have been cut off, and its offsets given anew */
 };
 
 /* The seed has failed: says so, with the command that repeats it, and ends the process. */
