@@ -38,7 +38,7 @@ static size_t batch_at(const struct share_acquire *acquire, size_t at) {
     const uint8_t *bytes = acquire->bytes + at;
     size_t left = acquire->size - at;
     if (left < BATCH_PREFIX_SIZE + BATCH_LENGTH_MIN || batch_length(bytes) < BATCH_LENGTH_MIN || batch_size(bytes) > left ||
-        (batch_magic(bytes) == 2 && left < BATCH_HEADER_SIZE))
+        (batch_magic(bytes) == 2 && batch_size(bytes) < BATCH_HEADER_SIZE))
         return 0;
     return batch_size(bytes);
 }
@@ -57,6 +57,10 @@ static void find_spans(struct acquiring *a) {
         int64_t base = batch_base_offset(acquire->bytes + at), last = any_last_offset(acquire->bytes + at);
         if (batch_magic(acquire->bytes + at) != 2 && a->span_count) /* a compressed message of old says its last offset only */
             base = a->spans[a->span_count - 1].last + 1;
+        if (base < 0 || last < base || last == INT64_MAX || (a->span_count && base <= a->spans[a->span_count - 1].last)) {
+            acquire->size = at; /* no log has them so: somebody else wrote it */
+            return;
+        }
         a->spans[a->span_count++] = (struct span){base, last};
     }
 }
