@@ -17,12 +17,12 @@ struct cordoning {
     int count;
 };
 
-int cordon_wanted(const struct broker_shard *shard, struct uuid ret_dirs[LOG_DIRS_MAX]) {
+int cordon_named(const struct broker_shard *shard, struct uuid ret_dirs[LOG_DIRS_MAX]) {
     const struct broker *broker = shard->broker;
     struct arena arena = {0};
     struct slice dirs = config_broker_value(broker->config, shard->image, "cordoned.log.dirs", &arena), item;
     int count = 0;
-    while (shard->image->metadata_version >= METADATA_VERSION_CORDONED && config_list_next(&dirs, &item))
+    while (config_list_next(&dirs, &item))
         for (int i = 0; i < broker->config->log_dir_count; i++)
             if ((slice_eq_str(item, "*") || slice_eq_str(item, broker->config->log_dirs[i])) && !uuid_is_zero(broker->dir_ids[i]) &&
                 count < LOG_DIRS_MAX)
@@ -66,7 +66,7 @@ void cordon_settle(struct broker_shard *shard) {
     struct broker *broker = shard->broker;
     const struct image_broker *self = image_find_broker(shard->image, broker->config->node_id);
     struct uuid dirs[LOG_DIRS_MAX];
-    int count = cordon_wanted(shard, dirs);
+    int count = cordon_named(shard, dirs);
     if (broker->cordoning || shard->stopping || !self || shard->image->metadata_version < METADATA_VERSION_CORDONED ||
         is_told(self, dirs, count))
         return;

@@ -6,9 +6,10 @@
 
 #include "broker/broker.h"
 
-/* The directories that the setting names now; from metadata.version 30 on. Gives their number. */
-int cordon_wanted(const struct broker_shard *shard, struct uuid ret_dirs[LOG_DIRS_MAX]);
-/* Tells the controller what the setting says, when the registration says something else. */
+/* The directories that the setting names now, whatever metadata.version is (which a new node learns after its own registration).
+ * Gives their number. */
+int cordon_named(const struct broker_shard *shard, struct uuid ret_dirs[LOG_DIRS_MAX]);
+/* Tells the controller what the setting says, when the registration says something else; from metadata.version 30 on. */
 void cordon_settle(struct broker_shard *shard);
 /* The directory takes no new replicas. On any shard. */
 bool cordon_holds(const struct broker_shard *shard, int dir);

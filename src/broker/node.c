@@ -329,7 +329,7 @@ static void register_node(struct node *node) {
             node->dirs[node->registration.dir_count++] = broker->dir_ids[i];
     node->registration.clean = log_inventory_dir(broker->inventory, broker->config->metadata_dir)->clean;
     node->registration.port = listener_port(broker->listeners[0].listener);
-    node->registration.cordoned_count = cordon_wanted(&broker->shards[0], node->registration.cordoned);
+    node->registration.cordoned_count = cordon_named(&broker->shards[0], node->registration.cordoned);
     node->registering = (struct controller_call){.home = broker->shards[0].shard, .arena = mem_new(struct arena),
                                                  .decide = register_decide, .done = registered};
     controller_call(broker->controller, &node->registering);

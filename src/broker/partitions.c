@@ -273,6 +273,8 @@ static void topic_removed(void *arg, const struct image_topic *topic) {
 
 static void feature_changed(void *arg, struct slice name, int16_t level) {
     struct broker_shard *shard = arg;
+    if (slice_eq_str(name, "metadata.version") && shard->index == 0 && shard->partitions_state->live)
+        cordon_settle(shard); /* it may be the first that has cordoned directories */
     if (level >= 1 || !slice_eq_str(name, "share.version"))
         return;
     share_sessions_drop_all(shard->share_sessions);
