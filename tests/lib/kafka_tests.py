@@ -2,13 +2,14 @@
 
     tests     what every run takes: `package.Class` or `package.Class.method`, a line each
     more      what there is besides; taken when KAFKA_TESTS=all
-    left_out  `package.Class.method: why`, or `package.Class: why`: what a broker of one in another process cannot pass, or what is
-              not to be trusted on a loaded machine. A class in the other lists goes without these.
+    left_out  `package.Class.method: why`, or `package.Class: why` (but for methods that are listed): what a broker of one in another
+              process cannot pass, or what is not to be trusted on a loaded machine. Classes in the other lists go without these.
 
-`run NAME` takes what has NAME in its line, from all three lists. The lines are dealt to two JVMs in turn, as the tests mostly wait
-and as those of one JVM cannot run beside each other (they look for threads that others left). With KAFKA_TESTS_OF=kafka Kafka's own
-brokers are tested, for a look at what a test does there. A test that is listed has to pass: one that aborts itself counts
-as a failure, so that no test falls silent. How many are left out, and why, is told in a comment line."""
+`run NAME` takes what has NAME in its line, from all three lists, or the class or method of that whole name. The lines are dealt
+to two JVMs in turn: the tests mostly wait, and those of one JVM cannot run beside each other (they look for threads that others
+left). With KAFKA_TESTS_OF=kafka Kafka's own brokers are tested, for a look at what a test does there. A test that is listed has
+to pass: one that aborts itself counts as a failure, so that no test falls silent. How many are left out, and why, is told in a
+comment line."""
 import collections, concurrent.futures, glob, os, subprocess, sys, threading, zlib
 
 from harness import *
@@ -46,15 +47,21 @@ def lines_of(suite, name):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def is_method(name):
+    return name.rpartition(".")[2][0].islower()
+
+
 def chosen(suite, wanted):
     """Lines for the runner, and {reason: count}."""
     left_out = dict(line.split(": ", 1) for line in lines_of(suite, "left_out"))
+    if wanted.startswith("org."):
+        return [wanted], collections.Counter()
     if wanted:
         every = lines_of(suite, "tests") + lines_of(suite, "more") + list(left_out)
         return [line for line in every if wanted in line], collections.Counter()
     lists = ["tests"] + (["more"] if os.environ.get("KAFKA_TESTS") == "all" else [])
     lines = [line for name in lists for line in lines_of(suite, name)]
-    return lines + ["-" + name for name in left_out], collections.Counter(left_out.values())
+    return lines + ["-" + name for name in left_out if name not in lines and is_method(name)], collections.Counter(left_out.values())
 
 
 def jvm(path, heap, lines):

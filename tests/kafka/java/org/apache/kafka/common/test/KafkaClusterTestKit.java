@@ -30,7 +30,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /** Stands before Kafka's class of this name on the class path: the cluster of a test is one Myelin in a process of its own.
- *  It has the first broker's id and roles of both, and what the test sets for the first broker and the first controller. A
+ *  It has the first broker's id, also as a controller, and what the test sets for the first broker and the first controller. A
  *  test that asks for more brokers gets this one, and topics of one replica. */
 public class KafkaClusterTestKit implements AutoCloseable {
     /** Settings that name classes to be loaded into the broker. */
@@ -139,6 +139,8 @@ public class KafkaClusterTestKit implements AutoCloseable {
             short level = nodes.bootstrapMetadata().featureLevel(feature.featureName());
             levels.put(feature.featureName(), unreleased ? (short) Math.min(level, feature.latestProduction()) : level);
         }
+        if (standalone)
+            levels.remove("kraft.version"); // it follows
         KafkaConfig config = new KafkaConfig(new HashMap<>(node.settings()), false);
         this.view = new View(node, config, nodes.clusterId(), nodes.brokerListenerName(), levels);
     }
@@ -182,7 +184,7 @@ public class KafkaClusterTestKit implements AutoCloseable {
     }
 
     public Map<Integer, ControllerServer> controllers() {
-        return Map.of(nodes.controllerNodes().firstKey(), view.controller());
+        return Map.of(nodes.brokerNodes().firstKey(), view.controller());
     }
 
     public Controller waitForActiveController() {

@@ -48,17 +48,24 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
     @Override
     public List<Extension> getAdditionalExtensions() {
         Cluster cluster = new Cluster();
-        return List.of((BeforeEachCallback) context -> {
-            cluster.format();
-            if (config.isAutoStart())
-                cluster.start();
-        }, (AfterTestExecutionCallback) context -> cluster.stop(), new ClusterInstanceParameterResolver(cluster));
+        return List.of((BeforeEachCallback) context -> cluster.begin(), (AfterTestExecutionCallback) context -> cluster.stop(), new ClusterInstanceParameterResolver(cluster));
     }
 
     private final class Cluster implements ClusterInstance {
         private KafkaClusterTestKit kit;
         private boolean started;
         private boolean stopped;
+
+        void begin() throws Exception {
+            try {
+                format();
+                if (config.isAutoStart())
+                    start();
+            } catch (Exception e) {
+                stop();
+                throw e;
+            }
+        }
 
         void format() throws Exception {
             if (kit != null)
