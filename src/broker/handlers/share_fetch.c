@@ -6,312 +6,20 @@
  *
  * The partitions of a round are visited one after another, since each takes from what is left of the records asked for. */
 #include "base/check.h"
-#include "base/mem.h"
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/share_fetch.h"
 #include "broker/metrics.h"
-#include "broker/share_acks.h"
-#include "broker/share_sessions.h"
-#include "protocol/share_fetch_request.h"
 #include "protocol/share_fetch_response.h"
 
-enum {
-    READ_FIRST = 256 << 10,  /* of a share partition whose records were not seen yet */
-    READ_MIN = 16 << 10,
-    READ_GROWTH = 8,
-};
-
-struct item { /* a partition of the session */
-    struct fetch *fetch;
-    struct part *part;
-    struct item *next;
-    struct share_want *want;
-    struct share_partition *sp; /* while it is read */
-    struct log_read read;
-    int64_t read_max;
-    bool held;                  /* the read has memory to give back */
-    bool taken;                 /* the session's partition took part in the answer */
-    int16_t error;
-    struct share_acquire acquire;
-    struct piece piece;
-    struct records records;
-    /* waiting */
-    struct share_waiter share_waiter;
-    struct partition_waiter log_waiter;
-    int64_t bytes;              /* that could be read */
-};
-struct part { /* the items of one shard, visited in turn, and waited for there */
-    struct shard_call call, watch, cancel;
-    struct fetch *fetch;
-    struct item *first, **last, *at;
-    struct arena arena;
-    bool watching, sent, ended;
-    bool inside, done_inside;   /* a read is asked for; it was answered at once */
-};
-struct fetch {
-    struct request *request;
-    struct share_fetch_request message;
-    struct share_context context;
-    struct shard_call session_call;
-    struct share_acks acks;
-    bool has_acks, acks_done, fetch_done;
-    struct item *items;
-    int count;
-    struct part **parts; /* in the order of the wants */
-    int part_count, part_at;
-    int64_t bytes_max, bytes_left, min_bytes, bytes_there;
-    int32_t records_left;
-    int items_left;      /* of this round, for an even share of the bytes */
-    bool measuring;      /* this round only adds up what is there */
-    bool any;            /* acquired something, or an error ends the wait */
-    /* waiting */
-    int watches_out;
-    bool cancelling, timed_out;
-    struct timer timer;
-    struct parked parked;
-    uint64_t deadline_ns;
-};
-
-static void begin_round(struct fetch *fetch);
-static void next_part(struct fetch *fetch);
-static void next_item(struct part *part);
-static void fetch_ended(struct fetch *fetch);
-
-/* ---- one partition, on its shard --------------------------------------------------------------------------------------------- */
-
-static int64_t bound_of(struct share_partition *sp, const struct partition *partition) {
-    return share_settings(sp)->committed ? partition_last_stable_offset(partition) : partition_high_watermark(partition);
-}
-
-/* What could be read now; -1: nothing may be acquired at present. Records that the log has lost are passed over. */
-static int64_t next_offset(struct share_partition *sp, const struct partition *partition) {
-    if (sp->removed || sp->phase != SHARE_ACTIVE || sp->locked)
-        return -1;
-    int64_t start = log_offsets(partition->log).start;
-    if (window_next_fetch_offset(&sp->window) < start)
-        window_raise_start(&sp->window, start);
-    if (!window_can_acquire(&sp->window, share_settings(sp)->in_flight_max))
-        return -1;
-    int64_t offset = window_next_fetch_offset(&sp->window);
-    return offset < bound_of(sp, partition) ? offset : -1;
-}
-
-static void fail(struct item *item, int16_t error) {
-    item->error = error;
-    item->fetch->any = true;
-}
-
-static void note_size(struct share_partition *sp, const struct share_acquire *acquire, size_t size) {
-    int64_t records = acquire->log_end - acquire->fetch_offset;
-    if (acquire->log_end < 0 || records <= 0)
-        return;
-    int64_t each = (int64_t)size / records + 1;
-    sp->record_bytes = sp->record_bytes ? (3 * sp->record_bytes + each) / 4 : each;
-}
-
-static void acquire(struct item *item) {
-    struct fetch *fetch = item->fetch;
-    struct share_partition *sp = item->sp;
-    const struct share_settings *settings = share_settings(sp);
-    struct share_acquire *acquire = &item->acquire;
-    struct part *part = item->part;
-    acquire->member = fetch->message.member_id;
-    acquire->record_limit = fetch->message.share_acquire_mode == 1;
-    acquire->batch_size = fetch->message.batch_size > 0 ? fetch->message.batch_size : 1;
-    acquire->records_max = fetch->records_left;
-    acquire->bytes = item->read.piece_count ? item->read.pieces[0].ptr : NULL;
-    acquire->size = item->read.size;
-    acquire->deadline_ns = shard_now_ns(part->call.at->shard) + settings->lock_ns;
-    acquire->deliveries_max = settings->deliveries_max;
-    acquire->in_flight_max = settings->in_flight_max;
-    acquire->arena = &part->arena;
-    if (settings->committed) {
-        struct log_aborted *aborted;
-        int count = log_aborted(item->read.log, acquire->fetch_offset, item->read.bound, &part->arena, &aborted);
-        struct share_aborted *list = arena_array(&part->arena, struct share_aborted, count + 1);
-        for (int i = 0; i < count; i++)
-            list[i] = (struct share_aborted){aborted[i].producer_id, aborted[i].first_offset};
-        acquire->aborted = list;
-        acquire->aborted_count = count;
-    }
-    window_acquire(&sp->window, acquire);
-    note_size(sp, acquire, acquire->size);
-    if (acquire->archived && window_advance(&sp->window))
-        share_wake(sp);
-    if (!acquire->acquired_count)
-        return;
-    share_arm_timer(sp);
-    struct metrics *metrics = part->call.at->metrics;
-    metrics->share_batches += (uint64_t)acquire->acquired_count;
-    for (int i = 0; i < acquire->acquired_count; i++)
-        histogram_add(&metrics->share_batch, (uint64_t)(acquire->acquired[i].last - acquire->acquired[i].first + 1));
-    struct slice bytes = window_acquired_bytes(acquire);
-    item->piece = (struct piece){.ptr = bytes.ptr, .size = bytes.size};
-    item->records = (struct records){.pieces = &item->piece, .piece_count = bytes.size ? 1 : 0, .size = bytes.size};
-    struct partition *partition = partition_find(&part->call.at->partitions, sp->topic_id, sp->index);
-    if (partition)
-        partition->traffic.bytes_out += bytes.size;
-    metrics->bytes_out += bytes.size;
-    fetch->records_left = acquire->records >= fetch->records_left ? 0 : fetch->records_left - (int32_t)acquire->records;
-    fetch->bytes_left = (int64_t)bytes.size >= fetch->bytes_left ? 0 : fetch->bytes_left - (int64_t)bytes.size;
-    fetch->any = true;
-}
-
-/* Records that the bytes hold, from the offset on. */
-static int64_t records_in(const struct log_read *read, int64_t from) {
-    int64_t end = from;
-    const uint8_t *bytes = read->piece_count ? read->pieces[0].ptr : NULL;
-    for (size_t at = 0; read->size - at >= BATCH_PREFIX_SIZE + BATCH_LENGTH_MIN && read->size;) {
-        size_t size = batch_size(bytes + at);
-        if (batch_length(bytes + at) < BATCH_LENGTH_MIN || size > read->size - at)
-            break;
-        end = any_last_offset(bytes + at) + 1;
-        at += size;
-    }
-    return end - from;
-}
-
-static void read_some(struct item *item, int64_t bytes_max);
-
-static void read_done(struct log_read *read) {
-    struct item *item = container_of(read, struct item, read);
-    struct part *part = item->part;
-    struct fetch *fetch = item->fetch;
-    item->held = true;
-    bool cut = read->size && (int64_t)read->size + READ_MIN > item->read_max && item->read_max < item->bytes;
-    if (!read->err && cut && records_in(read, item->acquire.fetch_offset) < fetch->records_left) {
-        log_read_release(read);
-        item->held = false;
-        int64_t more = item->read_max * READ_GROWTH;
-        read_some(item, more < item->bytes ? more : item->bytes);
-        return;
-    }
-    if (!read->err && !item->sp->removed)
-        acquire(item);
-    else if (read->err && read->err != ERR_OFFSET_OUT_OF_RANGE)
-        fail(item, err_kafka_code(read->err));
-    if (!item->records.size) {
-        log_read_release(read);
-        item->held = false;
-    }
-    share_unlock(item->sp);
-    item->sp = NULL;
-    if (part->inside)
-        part->done_inside = true;
-    else
-        next_item(part);
-}
-
-/* In item->bytes stands how much it may be. */
-static void read_some(struct item *item, int64_t bytes_max) {
-    item->read_max = bytes_max;
-    item->read = (struct log_read){.log = item->read.log, .offset = item->read.offset, .bound = item->read.bound, .bytes_max = bytes_max,
-                                   .whole_first_batch = true, .contiguous = true, .done = read_done};
-    if (log_read(&item->read))
-        read_done(&item->read);
-}
-
-/* True: a read is under way, at whose end next_item() is called. */
-static bool begin_read(struct item *item, struct share_partition *sp, const struct partition *partition, int64_t offset) {
-    struct fetch *fetch = item->fetch;
-    int64_t left = fetch->bytes_left / (fetch->items_left > 0 ? fetch->items_left : 1);
-    if (fetch->records_left <= 0 || fetch->bytes_left <= 0)
-        return false;
-    item->sp = sp;
-    share_lock(sp);
-    item->bytes = left > 0 ? left : 1;
-    item->acquire = (struct share_acquire){.fetch_offset = offset};
-    item->records = (struct records){.bytes = SLICE_EMPTY};
-    item->read = (struct log_read){.log = partition->log, .offset = offset, .bound = bound_of(sp, partition)};
-    int64_t first = sp->record_bytes ? sp->record_bytes * fetch->records_left * 3 / 2 + READ_MIN : READ_FIRST;
-    if (first > item->bytes)
-        first = item->bytes;
-    item->part->inside = true;
-    item->part->done_inside = false;
-    read_some(item, first);
-    item->part->inside = false;
-    return !item->part->done_inside;
-}
-
-/* As begin_read(). */
-static bool visit(struct item *item) {
-    struct fetch *fetch = item->fetch;
-    struct broker_shard *shard = item->part->call.at;
-    struct partition *partition = partition_find(&shard->partitions, item->want->topic_id, item->want->index);
-    if (item->held || item->error)
-        return false;
-    if (partition_is_opening(partition))
-        return false;
-    struct share_partition *sp;
-    int16_t error = share_get_partition(shard, fetch->message.group_id, partition, &sp);
-    if (error) {
-        fail(item, error);
-        return false;
-    }
-    item->taken = sp->phase == SHARE_ACTIVE && !sp->locked && window_can_acquire(&sp->window, share_settings(sp)->in_flight_max);
-    int64_t offset = next_offset(sp, partition);
-    if (offset < 0)
-        return false;
-    if (fetch->measuring) {
-        fetch->bytes_there += log_bytes_between(partition->log, offset, bound_of(sp, partition));
-        return false;
-    }
-    partition->traffic.fetch_requests++;
-    return begin_read(item, sp, partition, offset);
-}
-
-static void next_item(struct part *part) {
-    while (part->at) {
-        struct item *item = part->at;
-        part->at = item->next;
-        bool away = visit(item);
-        part->fetch->items_left--;
-        if (away)
-            return;
-    }
-    shard_call_return(&part->call);
-}
-
-static void part_run(struct shard_call *call) {
-    next_item(container_of(call, struct part, call));
-}
-
-/* ---- giving reads back, on their shards, when the answer is sent ---------------------------------------------------------------- */
-
-struct give_back {
-    struct message message;
-    struct log_read read;
-};
-static void give_back_in(struct shard *shard, struct message *message) {
-    (void)shard;
-    struct give_back *back = container_of(message, struct give_back, message);
-    log_read_release(&back->read);
-    mem_free(back);
-}
-
-static void give_back_all(void *arg) {
-    struct fetch *fetch = arg;
-    for (int i = 0; i < fetch->count; i++) {
-        struct item *item = &fetch->items[i];
-        if (!item->held)
-            continue;
-        struct broker_shard *at = item->part->call.at;
-        item->held = false;
-        if (at == fetch->request->shard) {
-            log_read_release(&item->read);
-            continue;
-        }
-        struct give_back *back = mem_new(struct give_back);
-        back->read = item->read;
-        back->message.deliver = give_back_in;
-        shard_post(at->shard, &back->message);
-    }
-}
+static void begin_round(struct share_fetch *fetch);
+static void next_part(struct share_fetch *fetch);
+static void fetch_ended(struct share_fetch *fetch);
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------------------------- */
 
-static void watch_end(struct part *part) {
+static void watch_end(struct share_fetch_part *part) {
     part->watching = false;
-    for (struct item *item = part->first; item; item = item->next) {
+    for (struct share_fetch_item *item = part->first; item; item = item->next) {
         list_remove(&item->share_waiter.node);
         list_remove(&item->log_waiter.node);
     }
@@ -319,28 +27,28 @@ static void watch_end(struct part *part) {
 }
 
 /* Is there anything to come back for? */
-static bool is_worth_it(struct part *part) {
-    const struct fetch *fetch = part->fetch;
+static bool is_worth_it(struct share_fetch_part *part) {
+    const struct share_fetch *fetch = part->fetch;
     int64_t bytes = 0;
-    for (struct item *item = part->first; item; item = item->next) {
+    for (struct share_fetch_item *item = part->first; item; item = item->next) {
         struct partition *partition = partition_find(&part->call.at->partitions, item->want->topic_id, item->want->index);
         struct share_partition *sp = partition ? share_find_partition(part->call.at, fetch->message.group_id, partition->topic_id, partition->index) : NULL;
         if (partition_is_opening(partition))
             continue;
         if (partition_check_leader(partition) || !sp || sp->phase == SHARE_FAILED)
             return true;
-        int64_t offset = next_offset(sp, partition);
+        int64_t offset = share_fetch_next_offset(sp, partition);
         if (offset < 0)
             continue;
         if (fetch->min_bytes <= 1)
             return true;
-        bytes += log_bytes_between(partition->log, offset, bound_of(sp, partition));
+        bytes += log_bytes_between(partition->log, offset, share_fetch_bound(sp, partition));
     }
     return fetch->min_bytes > 1 && bytes >= fetch->min_bytes;
 }
 
 static void share_woken(struct share_waiter *waiter) {
-    struct item *item = container_of(waiter, struct item, share_waiter);
+    struct share_fetch_item *item = container_of(waiter, struct share_fetch_item, share_waiter);
     struct share_partition *sp = share_find_partition(item->part->call.at, item->fetch->message.group_id, item->want->topic_id, item->want->index);
     if (is_worth_it(item->part))
         watch_end(item->part);
@@ -350,15 +58,15 @@ static void share_woken(struct share_waiter *waiter) {
 
 static void log_woken(struct partition_waiter *waiter, struct partition *partition) {
     (void)partition;
-    struct item *item = container_of(waiter, struct item, log_waiter);
+    struct share_fetch_item *item = container_of(waiter, struct share_fetch_item, log_waiter);
     if (is_worth_it(item->part))
         watch_end(item->part);
 }
 
 static void watch_begin(struct shard_call *call) {
-    struct part *part = container_of(call, struct part, watch);
+    struct share_fetch_part *part = container_of(call, struct share_fetch_part, watch);
     part->watching = true;
-    for (struct item *item = part->first; item; item = item->next) {
+    for (struct share_fetch_item *item = part->first; item; item = item->next) {
         list_init(&item->share_waiter.node);
         list_init(&item->log_waiter.node);
     }
@@ -366,7 +74,7 @@ static void watch_begin(struct shard_call *call) {
         watch_end(part);
         return;
     }
-    for (struct item *item = part->first; item; item = item->next) {
+    for (struct share_fetch_item *item = part->first; item; item = item->next) {
         struct partition *partition = partition_find(&call->at->partitions, item->want->topic_id, item->want->index);
         struct share_partition *sp = partition ? share_find_partition(call->at, part->fetch->message.group_id, partition->topic_id, partition->index) : NULL;
         item->share_waiter.wake = share_woken;
@@ -379,13 +87,13 @@ static void watch_begin(struct shard_call *call) {
 }
 
 static void watch_cancel(struct shard_call *call) {
-    struct part *part = container_of(call, struct part, cancel);
+    struct share_fetch_part *part = container_of(call, struct share_fetch_part, cancel);
     if (part->watching)
         watch_end(part);
     shard_call_return(call);
 }
 
-static void look_again(struct fetch *fetch) {
+static void look_again(struct share_fetch *fetch) {
     if (--fetch->watches_out)
         return;
     timer_stop(fetch->request->shard->shard, &fetch->timer);
@@ -395,16 +103,16 @@ static void look_again(struct fetch *fetch) {
 }
 
 static void watch_cancelled(struct shard_call *call) {
-    look_again(container_of(call, struct part, cancel)->fetch);
+    look_again(container_of(call, struct share_fetch_part, cancel)->fetch);
 }
 
-static void cancel_watches(struct fetch *fetch) {
+static void cancel_watches(struct share_fetch *fetch) {
     if (fetch->cancelling)
         return;
     fetch->cancelling = true;
     fetch->watches_out++; /* nothing ends before all were told */
     for (int i = 0; i < fetch->part_count; i++) {
-        struct part *part = fetch->parts[i];
+        struct share_fetch_part *part = fetch->parts[i];
         if (!part->sent || part->ended)
             continue;
         part->cancel = (struct shard_call){.home = part->call.home, .at = part->call.at, .run = watch_cancel, .back = watch_cancelled};
@@ -415,8 +123,8 @@ static void cancel_watches(struct fetch *fetch) {
 }
 
 static void watch_back(struct shard_call *call) {
-    struct part *part = container_of(call, struct part, watch);
-    struct fetch *fetch = part->fetch;
+    struct share_fetch_part *part = container_of(call, struct share_fetch_part, watch);
+    struct share_fetch *fetch = part->fetch;
     part->ended = true;
     fetch->watches_out++;
     cancel_watches(fetch);
@@ -426,19 +134,19 @@ static void watch_back(struct shard_call *call) {
 
 static void time_over(struct shard *shard, struct timer *timer) {
     (void)shard;
-    struct fetch *fetch = container_of(timer, struct fetch, timer);
+    struct share_fetch *fetch = container_of(timer, struct share_fetch, timer);
     fetch->timed_out = true;
     cancel_watches(fetch);
 }
 
 static void node_stops(struct parked *parked) {
-    struct fetch *fetch = container_of(parked, struct fetch, parked);
+    struct share_fetch *fetch = container_of(parked, struct share_fetch, parked);
     list_remove(&parked->node);
     fetch->timed_out = true;
     cancel_watches(fetch);
 }
 
-static void wait_for_more(struct fetch *fetch) {
+static void wait_for_more(struct share_fetch *fetch) {
     struct broker_shard *shard = fetch->request->shard;
     fetch->cancelling = false;
     fetch->timer.fire = time_over;
@@ -450,7 +158,7 @@ static void wait_for_more(struct fetch *fetch) {
     for (int i = 0; i < fetch->part_count; i++)
         fetch->parts[i]->sent = fetch->parts[i]->ended = false;
     for (int i = 0; i < fetch->part_count; i++) {
-        struct part *part = fetch->parts[i];
+        struct share_fetch_part *part = fetch->parts[i];
         if (fetch->cancelling) { /* the own shard's has ended inside the call */
             fetch->watches_out--;
             continue;
@@ -464,12 +172,12 @@ static void wait_for_more(struct fetch *fetch) {
 
 /* ---- rounds --------------------------------------------------------------------------------------------------------------------------- */
 
-static bool must_answer(const struct fetch *fetch) {
+static bool must_answer(const struct share_fetch *fetch) {
     const struct broker_shard *shard = fetch->request->shard;
     return fetch->any || fetch->timed_out || shard->stopping || shard_now_ns(shard->shard) >= fetch->deadline_ns;
 }
 
-static void round_done(struct fetch *fetch) {
+static void round_done(struct share_fetch *fetch) {
     if (fetch->measuring) {
         fetch->measuring = false;
         if (fetch->bytes_there >= fetch->min_bytes || must_answer(fetch)) {
@@ -485,23 +193,23 @@ static void round_done(struct fetch *fetch) {
 }
 
 static void part_back(struct shard_call *call) {
-    next_part(container_of(call, struct part, call)->fetch);
+    next_part(container_of(call, struct share_fetch_part, call)->fetch);
 }
 
-static void next_part(struct fetch *fetch) {
+static void next_part(struct share_fetch *fetch) {
     if (fetch->part_at == fetch->part_count) {
         round_done(fetch);
         return;
     }
-    struct part *part = fetch->parts[fetch->part_at++];
+    struct share_fetch_part *part = fetch->parts[fetch->part_at++];
     if (fetch->part_at == 1)
         fetch->items_left = fetch->count;
     part->at = part->first;
-    part->call = (struct shard_call){.home = part->call.home, .at = part->call.at, .run = part_run, .back = part_back};
+    part->call = (struct shard_call){.home = part->call.home, .at = part->call.at, .run = share_fetch_visit, .back = part_back};
     shard_call_send(&part->call);
 }
 
-static void begin_round(struct fetch *fetch) {
+static void begin_round(struct share_fetch *fetch) {
     if (!fetch->request->conn) { /* nobody to give records to */
         fetch_ended(fetch);
         return;
@@ -516,12 +224,12 @@ static void drop_arena(void *arg) {
     arena_deinit(arg);
 }
 
-static struct part *part_for(struct fetch *fetch, int shard_index) {
+static struct share_fetch_part *part_for(struct share_fetch *fetch, int shard_index) {
     struct broker *broker = fetch->request->shard->broker;
     for (int i = 0; i < fetch->part_count; i++)
         if (fetch->parts[i]->call.at->index == shard_index)
             return fetch->parts[i];
-    struct part *part = arena_new(&fetch->request->arena, struct part);
+    struct share_fetch_part *part = arena_new(&fetch->request->arena, struct share_fetch_part);
     part->fetch = fetch;
     part->last = &part->first;
     part->call = (struct shard_call){.home = fetch->request->shard, .at = &broker->shards[shard_index]};
@@ -530,14 +238,14 @@ static struct part *part_for(struct fetch *fetch, int shard_index) {
     return part;
 }
 
-static void begin_fetch(struct fetch *fetch) {
+static void begin_fetch(struct share_fetch *fetch) {
     struct request *request = fetch->request;
     struct broker *broker = request->shard->broker;
     fetch->count = fetch->context.count;
-    fetch->items = arena_array(&request->arena, struct item, fetch->count + 1);
-    fetch->parts = arena_array(&request->arena, struct part *, broker->shard_count);
+    fetch->items = arena_array(&request->arena, struct share_fetch_item, fetch->count + 1);
+    fetch->parts = arena_array(&request->arena, struct share_fetch_part *, broker->shard_count);
     for (int i = 0; i < fetch->count; i++) {
-        struct item *item = &fetch->items[i];
+        struct share_fetch_item *item = &fetch->items[i];
         struct share_want *want = item->want = &fetch->context.wants[i];
         const struct image_topic *topic = image_find_topic_id(request->shard->image, want->topic_id);
         item->fetch = fetch;
@@ -546,13 +254,13 @@ static void begin_fetch(struct fetch *fetch) {
         list_init(&item->share_waiter.node);
         list_init(&item->log_waiter.node);
         if (!topic || !image_find_partition(topic, want->index)) {
-            fail(item, topic ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_UNKNOWN_TOPIC_ID);
+            share_fetch_fail(item, topic ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_UNKNOWN_TOPIC_ID);
             continue;
         }
         *item->part->last = item;
         item->part->last = &item->next;
     }
-    arena_on_reset(&request->arena, give_back_all, fetch);
+    arena_on_reset(&request->arena, share_fetch_give_back, fetch);
     if (request->conn && fetch->part_count)
         conn_note_owner(request->conn, fetch->part_count == 1 ? fetch->parts[0]->call.at->index : -1);
     bool nothing = fetch->message.max_records <= 0 || fetch->bytes_max <= 0 || !fetch->count;
@@ -565,7 +273,7 @@ static void begin_fetch(struct fetch *fetch) {
 /* ---- answer ------------------------------------------------------------------------------------------------------------------------------ */
 
 struct answer {
-    struct fetch *fetch;
+    struct share_fetch *fetch;
     struct share_fetch_response response;
     struct numbering *topics, *places;
     int *at; /* of each place: where it stands in its topic */
@@ -591,8 +299,8 @@ static struct share_fetch_response_partition_data *get_out(struct answer *a, str
     return out;
 }
 
-static void add_item(struct answer *a, struct item *item) {
-    struct fetch *fetch = a->fetch;
+static void add_item(struct answer *a, struct share_fetch_item *item) {
+    struct share_fetch *fetch = a->fetch;
     struct share_fetch_response_partition_data *out = get_out(a, item->want->topic_id, item->want->index);
     out->error_code = item->error;
     share_set_leader(fetch->request, item->want->topic_id, item->want->index, item->error, &out->current_leader.leader_id, &out->current_leader.leader_epoch);
@@ -605,7 +313,7 @@ static void add_item(struct answer *a, struct item *item) {
             item->acquire.acquired[i].first, item->acquire.acquired[i].last, item->acquire.acquired[i].count};
 }
 
-static void answer(struct fetch *fetch) {
+static void answer(struct share_fetch *fetch) {
     struct request *request = fetch->request;
     struct arena *arena = &request->arena;
     int places = fetch->count + fetch->acks.count + 1;
@@ -615,7 +323,7 @@ static void answer(struct fetch *fetch) {
     a.response.responses = arena_array(arena, struct share_fetch_response_share_fetchable_topic_response, places);
     bool failed = false;
     for (int i = 0; i < fetch->count; i++) {
-        struct item *item = &fetch->items[i];
+        struct share_fetch_item *item = &fetch->items[i];
         failed |= item->error != 0;
         if (item->error || item->records.size || (item->want->is_new && item->taken))
             add_item(&a, item);
@@ -636,34 +344,34 @@ static void answer(struct fetch *fetch) {
     request_answer(request, share_fetch, &a.response);
 }
 
-static void both_done(struct fetch *fetch) {
+static void both_done(struct share_fetch *fetch) {
     if (fetch->fetch_done && (fetch->acks_done || !fetch->has_acks))
         answer(fetch);
 }
 
 static void acks_done(struct share_acks *acks) {
-    struct fetch *fetch = container_of(acks, struct fetch, acks);
+    struct share_fetch *fetch = container_of(acks, struct share_fetch, acks);
     fetch->acks_done = true;
     both_done(fetch);
 }
 
 static void session_ended(struct shard_call *call) {
-    struct fetch *fetch = container_of(call, struct fetch, session_call);
+    struct share_fetch *fetch = container_of(call, struct share_fetch, session_call);
     fetch->fetch_done = true;
     both_done(fetch);
 }
 
 static void session_end(struct shard_call *call) {
-    struct fetch *fetch = container_of(call, struct fetch, session_call);
+    struct share_fetch *fetch = container_of(call, struct share_fetch, session_call);
     if (call->at->share_sessions)
         share_session_end(call->at->share_sessions, &fetch->context);
     shard_call_return(call);
 }
 
-static void fetch_ended(struct fetch *fetch) {
+static void fetch_ended(struct share_fetch *fetch) {
     bool tell = false;
     for (int i = 0; i < fetch->count; i++) {
-        struct item *item = &fetch->items[i];
+        struct share_fetch_item *item = &fetch->items[i];
         item->want->with_records = item->records.size > 0;
         item->want->error = item->error != 0;
         item->want->answered = item->error || item->records.size || (item->want->is_new && item->taken);
@@ -679,7 +387,7 @@ static void fetch_ended(struct fetch *fetch) {
 
 /* ---- begin ---------------------------------------------------------------------------------------------------------------------------------- */
 
-static void refuse(struct fetch *fetch, int16_t error) {
+static void refuse(struct share_fetch *fetch, int16_t error) {
     struct share_fetch_response response;
     share_fetch_response_init(&response);
     response.error_code = error;
@@ -688,7 +396,7 @@ static void refuse(struct fetch *fetch, int16_t error) {
 }
 
 static void refuse_now(struct parked *parked) {
-    struct fetch *fetch = container_of(parked, struct fetch, parked);
+    struct share_fetch *fetch = container_of(parked, struct share_fetch, parked);
     list_remove(&parked->node);
     timer_stop(fetch->request->shard->shard, &fetch->timer);
     refuse(fetch, fetch->context.error);
@@ -696,11 +404,11 @@ static void refuse_now(struct parked *parked) {
 
 static void refuse_late(struct shard *shard, struct timer *timer) {
     (void)shard;
-    refuse_now(&container_of(timer, struct fetch, timer)->parked);
+    refuse_now(&container_of(timer, struct share_fetch, timer)->parked);
 }
 
 static void session_begun(struct shard_call *call) {
-    struct fetch *fetch = container_of(call, struct fetch, session_call);
+    struct share_fetch *fetch = container_of(call, struct share_fetch, session_call);
     struct request *request = fetch->request;
     const struct share_fetch_request *message = &fetch->message;
     bool stopping = request->shard->stopping;
@@ -734,12 +442,12 @@ static void session_begun(struct shard_call *call) {
 }
 
 static void session_begin(struct shard_call *call) {
-    struct fetch *fetch = container_of(call, struct fetch, session_call);
+    struct share_fetch *fetch = container_of(call, struct share_fetch, session_call);
     share_session_begin(call->at->share_sessions, &fetch->context, &fetch->request->arena);
     shard_call_return(call);
 }
 
-static void take_topics(struct fetch *fetch) {
+static void take_topics(struct share_fetch *fetch) {
     const struct share_fetch_request *message = &fetch->message;
     struct arena *arena = &fetch->request->arena;
     int partitions = 0, forgotten = 0, at = 0;
@@ -767,7 +475,7 @@ static void take_topics(struct fetch *fetch) {
 }
 
 void handle_share_fetch(struct request *request) {
-    struct fetch *fetch = arena_new(&request->arena, struct fetch);
+    struct share_fetch *fetch = arena_new(&request->arena, struct share_fetch);
     fetch->request = request;
     if (!request_decode(request, share_fetch, &fetch->message))
         return;
