@@ -187,6 +187,10 @@ void controller_lead(struct controller *controller, struct quorum *quorum) {
         write_bootstrap(controller);
 }
 
+int16_t controller_kraft_version(const struct controller *controller) {
+    return quorum_raft(controller->quorum)->kraft_version;
+}
+
 /* ---- producer ids ---------------------------------------------------------------------------------------------------------- */
 
 int64_t decide_producer_ids(struct decision *decision, int32_t broker, int64_t broker_epoch) {

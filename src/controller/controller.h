@@ -35,6 +35,8 @@ void controller_destroy(struct controller *controller);
 enum err controller_replay(struct controller *controller, struct slice batches) MUST_USE;
 /* This node leads and everything before has been replayed. The first time ever, writes the bootstrap records. */
 void controller_lead(struct controller *controller, struct quorum *quorum);
+/* That of the quorum; while leading. */
+int16_t controller_kraft_version(const struct controller *controller);
 bool controller_is_active(const struct controller *controller);
 
 /* A request to the controller. The caller, on any shard, embeds it, sets the first four, keeps it until done(). */

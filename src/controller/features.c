@@ -71,7 +71,7 @@ static const char *update_error(struct decision *decision, struct slice name, in
     const char *why = NULL, *text = (const char *)arena_slice(decision->arena, name).ptr;
     bool is_metadata = slice_eq_str(name, FEATURE_METADATA_VERSION), is_kraft = slice_eq_str(name, FEATURE_KRAFT_VERSION);
     int16_t now = is_metadata ? decision->image->metadata_version
-                  : is_kraft  ? 1
+                  : is_kraft  ? controller_kraft_version(decision->controller)
                               : image_feature(decision->image, text);
     if (type < UPGRADE || type > UNSAFE_DOWNGRADE)
         why = "The controller does not support the given upgrade type.";
@@ -93,21 +93,37 @@ static const char *update_error(struct decision *decision, struct slice name, in
     return why ? arena_printf(decision->arena, "Invalid update version %d for feature %s. %s", level, text, why) : NULL;
 }
 
+static int update_type(const struct update_features_request_feature_update_key *update, int version) {
+    return version == 0 ? UPGRADE : update->upgrade_type;
+}
+
+/* The first update that is refused names the answer; Kafka comes to kraft.version before all others. NULL: all are fine. */
+static const char *first_error(struct decision *decision, const struct update_features_request *request, int version) {
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < request->feature_updates_count; i++) {
+            const struct update_features_request_feature_update_key *update = &request->feature_updates[i];
+            if (slice_eq_str(update->feature, FEATURE_KRAFT_VERSION) != (pass == 0))
+                continue;
+            const char *why = update_error(decision, update->feature, update->max_version_level, update_type(update, version));
+            if (why)
+                return why;
+        }
+    return NULL;
+}
+
 void decide_update_features(struct decision *decision, const struct update_features_request *request, int version,
                             struct update_features_response *response) {
     int count = request->feature_updates_count;
     response->results = arena_array(decision->arena, struct update_features_response_updatable_feature_result, count + 1);
+    const char *why = first_error(decision, request, version);
+    if (why) {
+        response->error_code = KAFKA_INVALID_UPDATE_VERSION;
+        response->error_message =
+            slice_str(arena_printf(decision->arena, "The update failed for all features since the following feature had an error: %s", why));
+        return;
+    }
     for (int i = 0; i < count; i++) {
         const struct update_features_request_feature_update_key *update = &request->feature_updates[i];
-        const char *why = update_error(decision, update->feature, update->max_version_level, version == 0 ? UPGRADE : update->upgrade_type);
-        if (why) {
-            response->error_code = KAFKA_INVALID_UPDATE_VERSION;
-            response->error_message = slice_str(arena_printf(
-                decision->arena, "The update failed for all features since the following feature had an error: %s", why));
-            response->results_count = 0;
-            decision_rewind(decision, 0);
-            return;
-        }
         if (version <= 1) {
             struct update_features_response_updatable_feature_result *result = &response->results[response->results_count++];
             update_features_response_updatable_feature_result_init(result);
