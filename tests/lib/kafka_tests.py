@@ -6,7 +6,7 @@
               process cannot pass, or what is not to be trusted on a loaded machine. Classes in the other lists go without these.
 
 `run NAME` takes what has NAME in its line, from all three lists, or the class or method of that whole name. The lines are dealt
-to two JVMs in turn: the tests mostly wait, and those of one JVM cannot run beside each other (they look for threads that others
+to some JVMs in turn: the tests mostly wait, and those of one JVM cannot run beside each other (they look for threads that others
 left). With KAFKA_TESTS_OF=kafka Kafka's own brokers are tested, for a look at what a test does there. A test that is listed has
 to pass: one that aborts itself counts as a failure, so that no test falls silent. One that fails is tried again, alone, and noted
 when it passes then. How many are left out, and why, is told in a comment line."""
