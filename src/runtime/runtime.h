@@ -136,6 +136,9 @@ enum { FILE_NOWAIT = 1 }; /* ERR_AGAIN instead of going to the device; may be ca
 enum err file_pread(struct file *file, void *ptr, size_t size, int64_t pos, int flags, size_t *ret_count) MUST_USE;
 enum err file_pwrite(struct file *file, const void *ptr, size_t size, int64_t pos) MUST_USE; /* all of it */
 enum err file_sync(struct file *file) MUST_USE;                                             /* fdatasync */
+/* Everything that was written to its file system, names too: one call for what many files need. An error may be one of any
+ * write since the file was opened, by whomever. ERR_UNSUPPORTED: nothing was done, the system would not tell of errors. */
+enum err file_sync_all(struct file *file) MUST_USE;
 enum err file_truncate(struct file *file, int64_t size) MUST_USE;
 enum err file_reserve(struct file *file, int64_t pos, int64_t size) MUST_USE; /* reserves blocks, keeps the size */
 enum err file_size(struct file *file, int64_t *ret_size) MUST_USE;

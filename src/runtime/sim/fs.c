@@ -174,6 +174,30 @@ enum err file_sync(struct file *file) {
     return err;
 }
 
+static void flush_tree(struct inode *dir) {
+    map_each(node, &dir->names) {
+        struct inode *inode = container_of(node, struct name, node)->inode;
+        if (inode->is_dir)
+            flush_tree(inode);
+        else
+            inode_flush(inode);
+    }
+}
+
+static void flush_all(struct fs *fs) {
+    flush_tree(fs->root);
+    pending_flush_all(fs);
+}
+
+enum err file_sync_all(struct file *file) {
+    enum err err;
+    if (!file->fs->direct)
+        return ERR_UNSUPPORTED;
+    if (begin(file->fs, true, &err))
+        flush_all(file->fs);
+    return err;
+}
+
 enum err file_truncate(struct file *file, int64_t size) {
     enum err err;
     check(file->writable, "a file is cut that was not opened for writing");
@@ -283,16 +307,6 @@ enum err fs_mkdir(struct fs *fs, const char *path) {
     return err;
 }
 
-static void flush_tree(struct inode *dir) {
-    map_each(node, &dir->names) {
-        struct inode *inode = container_of(node, struct name, node)->inode;
-        if (inode->is_dir)
-            flush_tree(inode);
-        else
-            inode_flush(inode);
-    }
-}
-
 enum err fs_sync_all(struct fs *fs, const char *path) {
     struct inode *inode;
     enum err err;
@@ -301,8 +315,7 @@ enum err fs_sync_all(struct fs *fs, const char *path) {
     enum err found = find(fs, path, &inode);
     if (found)
         return found;
-    flush_tree(fs->root);
-    pending_flush_all(fs);
+    flush_all(fs);
     return err;
 }
 

@@ -61,7 +61,7 @@ void sim_disk_destroy(struct fs *disk);
 void sim_disk_lose_power(struct fs *disk);
 int64_t sim_disk_used(const struct fs *disk);
 void sim_disk_set_capacity(struct fs *disk, int64_t capacity);
-void sim_disk_set_direct(struct fs *disk, bool direct);          /* false: O_DIRECT is refused, as by tmpfs */
+void sim_disk_set_direct(struct fs *disk, bool direct);          /* false: neither O_DIRECT nor file_sync_all() */
 void sim_disk_set_slowness(struct fs *disk, uint32_t factor);    /* 1: a fast disk */
 void sim_disk_set_cold(struct fs *disk, uint32_t one_in);        /* reads that find nothing in the page cache */
 /* The operation that many operations from now does not happen, or half of it does, and no later one: the moment in which
