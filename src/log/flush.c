@@ -37,18 +37,6 @@ struct segment_write {
 
 static void write_next(struct log *log, bool behind);
 
-static int64_t unwritten_bytes(const struct log *log) {
-    if (!log->write_block)
-        return 0;
-    int64_t bytes = 0;
-    for (const struct list *node = &log->write_block->node; node != &log->blocks; node = node->next) {
-        const struct tail_block *block = container_of(node, struct tail_block, node);
-        int64_t from = block->segment->written > block->pos ? block->segment->written : block->pos;
-        bytes += block->pos + block->size - from;
-    }
-    return bytes;
-}
-
 void flush_progress(struct log *log) {
     if (list_is_empty(&log->progress))
         list_push_back(&log->store->progress_logs, &log->progress);
@@ -67,6 +55,7 @@ static void set_durable(struct log *log, int64_t end_offset, struct segment *seg
 /* The tails hold more than they should: what only the journal has is written out, for nobody may send more before there is
  * room. */
 static void relieve(struct log_store *store) {
+    tail_evict(store); /* what is only a cache goes first */
     if (store->tail_bytes <= store->options.tail_bytes_max)
         return;
     list_each_safe(node, &store->behind_logs) {
@@ -82,7 +71,7 @@ void flush_journal_done(struct log *log, int64_t end_offset, struct segment *seg
         log->unflushed_since_ns = shard_now_ns(log->store->shard);
         list_push_back(&log->store->behind_logs, &log->behind);
     }
-    if (!log->writing && unwritten_bytes(log) >= WRITE_BEHIND)
+    if (!log->writing && tail_unwritten(log) >= WRITE_BEHIND)
         flush_behind(log);
     relieve(log->store);
 }
@@ -168,7 +157,6 @@ static void write_finished(struct segment_write *write, enum err err) {
         flush_ask(log);
     if (log->phase != LOG_OPEN)
         flush_progress(log);
-    tail_evict(store);
     relieve(store);
     if (store->dirs[log->dir].journal)
         journal_reclaim(store->dirs[log->dir].journal), journal_submit(store->dirs[log->dir].journal);

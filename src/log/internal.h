@@ -204,6 +204,8 @@ struct log_store {
 /* Room for size bytes at the end of the last segment's tail. */
 void tail_append(struct log *log, const uint8_t *bytes, size_t size, int64_t end_offset);
 void tail_block_unref(struct log_store *store, struct tail_block *block);
+/* Bytes that the files lack, those of blocks that are all written not counted. */
+int64_t tail_unwritten(const struct log *log);
 /* After `segment` got its bytes below `written`: blocks that are wholly written may be evicted. */
 void tail_written(struct log *log, struct segment *segment, int64_t written);
 /* Gives back memory until the tails are inside the limit, as far as what is not written allows. */

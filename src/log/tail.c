@@ -7,6 +7,29 @@ static struct tail_block *last_block(const struct log *log) {
     return list_is_empty(&log->blocks) ? NULL : container_of(log->blocks.prev, struct tail_block, node);
 }
 
+int64_t tail_unwritten(const struct log *log) {
+    if (!log->write_block)
+        return 0;
+    int64_t bytes = 0;
+    for (const struct list *node = &log->write_block->node; node != &log->blocks; node = node->next) {
+        const struct tail_block *block = container_of(node, struct tail_block, node);
+        int64_t from = block->segment->written > block->pos ? block->segment->written : block->pos;
+        bytes += block->pos + block->size - from;
+    }
+    return bytes;
+}
+
+/* Of a new block: as much as the log gets between two writes of its segment, about. Where thousands of logs get a little each,
+ * larger ones would fill the shard's memory with room. */
+static size_t capacity_behind(const struct log *log, const struct tail_block *last) {
+    if (!last || last->segment != log_last_segment(log))
+        return TAIL_BLOCK_MIN;
+    size_t unwritten = (size_t)tail_unwritten(log);
+    if (unwritten >= 2 * (size_t)last->capacity)
+        return (size_t)last->capacity * 2;
+    return unwritten < last->capacity && last->capacity > TAIL_BLOCK_MIN ? last->capacity / 2 : last->capacity;
+}
+
 /* A block that continues the segment at its end. Direct writes are of whole blocks, so it begins where the file's last
  * partial block does; what that holds is read back when the block is first written. */
 static struct tail_block *block_add(struct log *log, size_t wanted) {
@@ -14,7 +37,7 @@ static struct tail_block *block_add(struct log *log, size_t wanted) {
     struct tail_block *last = last_block(log);
     int64_t pos = segment->size & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
     uint32_t prefix = (uint32_t)(segment->size - pos);
-    size_t capacity = last && last->segment == segment ? (size_t)last->capacity * 2 : TAIL_BLOCK_MIN;
+    size_t capacity = capacity_behind(log, last);
     while (capacity < wanted + prefix && capacity < TAIL_BLOCK_MAX)
         capacity *= 2;
     if (capacity > TAIL_BLOCK_MAX)
