@@ -6,33 +6,11 @@
  * only the journal has is written behind, in pieces of WRITE_BEHIND, when it is old, or when the ring needs the room. */
 #include "base/check.h"
 #include "base/trace.h"
-#include "log/internal.h"
+#include "log/segment_write.h"
 
-enum { WRITE_BLOCKS_MAX = 8 };
-
-/* One write of a run of tail blocks to their segment. */
-struct segment_write {
-    struct file_io io;
-    struct work open_work;
-    struct log *log;
-    struct log_store *store;
-    struct segment *segment;
-    struct tail_block *blocks[WRITE_BLOCKS_MAX]; /* referenced */
-    struct file_piece pieces[WRITE_BLOCKS_MAX];
-    int block_count;
-    int64_t end;                     /* bytes of the segment that it makes whole */
-    int64_t end_offset, end_pos;     /* the last batch that ends in it; end_pos 0: none */
-    uint64_t end_total;
-    bool behind;                     /* nobody waits for it */
-    uint64_t started_ns;
-    char *path, *dir_path;           /* for the open */
-    bool create, preallocate, sync_names;
-    int64_t preallocate_bytes;
-    struct file *file, *direct;
-    uint8_t front[FILE_DIRECT_ALIGN];
-    size_t front_size;
-    int64_t front_pos;
-    enum err err;
+enum {
+    BUNDLED_MAX = 64 << 10,  /* bytes of a write behind up to which it goes along with others in a bundle */
+    CLOSING_WRITES_MAX = 512, /* in flight by themselves when many logs are closed: each keeps two files open */
 };
 
 static void write_next(struct log *log, bool behind);
@@ -52,16 +30,17 @@ static void set_durable(struct log *log, int64_t end_offset, struct segment *seg
     flush_progress(log);
 }
 
-/* The tails hold more than they should: what only the journal has is written out, for nobody may send more before there is
- * room. */
-static void relieve(struct log_store *store) {
+/* Nobody may send more before there is room: what only the journal has is written out. */
+void flush_relieve(struct log_store *store) {
     tail_evict(store); /* what is only a cache goes first */
-    if (store->tail_bytes <= store->options.tail_bytes_max)
+    if (store->tail_bytes <= store->options.tail_bytes_max || !flush_behind_again(store, &store->relieved_at))
         return;
     list_each_safe(node, &store->behind_logs) {
-        if (store->behind_writes >= BEHIND_WRITES_MAX)
+        struct log *log = container_of(node, struct log, behind);
+        if (flush_behind_is_full(store, log->dir))
             return;
-        flush_behind(container_of(node, struct log, behind));
+        if (log->state == ERR_OK)
+            flush_behind(log);
     }
 }
 
@@ -73,7 +52,6 @@ void flush_journal_done(struct log *log, int64_t end_offset, struct segment *seg
     }
     if (!log->writing && tail_unwritten(log) >= WRITE_BEHIND)
         flush_behind(log);
-    relieve(log->store);
 }
 
 void flush_failed(struct log_store *store, int dir, enum err err, const char *what) {
@@ -93,6 +71,7 @@ static void write_free(struct segment_write *write) {
     for (int i = 0; i < write->block_count; i++)
         tail_block_unref(write->store, write->blocks[i]);
     segment_unpin(write->segment);
+    mem_free(write->front);
     mem_free(write->path);
     mem_free(write->dir_path);
     mem_free(write);
@@ -104,12 +83,10 @@ static bool lacks_direct(const struct log *log) {
     return log->durable_end < log->direct_end;
 }
 
-static void write_finished(struct segment_write *write, enum err err) {
+void flush_write_ended(struct segment_write *write, enum err err) {
     struct log_store *store = write->store;
     struct log *log = write->log;
     log->writing = NULL;
-    if (write->behind)
-        store->behind_writes--;
     if (err) {
         if (err == ERR_NO_SPACE) {
             /* The tail and the journal keep the bytes; upkeep tries again. */
@@ -157,9 +134,23 @@ static void write_finished(struct segment_write *write, enum err err) {
         flush_ask(log);
     if (log->phase != LOG_OPEN)
         flush_progress(log);
-    relieve(store);
-    if (store->dirs[log->dir].journal)
-        journal_reclaim(store->dirs[log->dir].journal), journal_submit(store->dirs[log->dir].journal);
+}
+
+void flush_writes_ended(struct log_store *store) {
+    store->behind_changes++;
+    flush_relieve(store);
+    shard_at_turn_end(store->shard, &store->flush_hook); /* closing logs may have waited */
+    for (int dir = 0; dir < store->dir_count; dir++)
+        if (store->dirs[dir].journal)
+            journal_reclaim(store->dirs[dir].journal), journal_submit(store->dirs[dir].journal);
+}
+
+static void write_finished(struct segment_write *write, enum err err) {
+    struct log_store *store = write->store;
+    if (write->behind)
+        store->behind_writes--;
+    flush_write_ended(write, err);
+    flush_writes_ended(store);
 }
 
 static void write_done(struct shard *shard, struct file_io *io) {
@@ -188,14 +179,14 @@ static void add_following(struct segment_write *write) {
     }
 }
 
-static void write_start_io(struct segment_write *write) {
-    struct segment *segment = write->segment;
+/* All that it takes along, and up to where. */
+static void write_gather(struct segment_write *write) {
     add_following(write);
-    struct tail_block *first = write->blocks[0], *last = write->blocks[write->block_count - 1];
-    int64_t from = segment->written > first->pos ? segment->written & ~(int64_t)(FILE_DIRECT_ALIGN - 1) : first->pos;
+    const struct tail_block *first = write->blocks[0], *last = write->blocks[write->block_count - 1];
+    int64_t written = write->segment->written;
+    write->from = written > first->pos ? written : first->pos;
     write->end = last->pos + last->size;
-    int64_t to = (write->end + FILE_DIRECT_ALIGN - 1) & ~(int64_t)(FILE_DIRECT_ALIGN - 1);
-    memset(last->memory + last->size, 0, (size_t)(to - last->pos) - last->size);
+    check(write->from >= first->pos + first->start, "%s lacks what lies before its tail", write->log->path);
     for (int i = 0; i < write->block_count; i++) {
         struct tail_block *block = write->blocks[i];
         if (block->end_pos) {
@@ -203,18 +194,35 @@ static void write_start_io(struct segment_write *write) {
             write->end_pos = block->end_pos;
             write->end_total = block->end_total;
         }
-        int64_t begin = i ? block->pos : from, end = block == last ? to : block->pos + block->size;
-        write->pieces[i] = (struct file_piece){block->memory + (begin - block->pos), (size_t)(end - begin)};
+        int64_t begin = i ? block->pos : write->from;
+        write->pieces[i] = (struct file_piece){block->memory + (begin - block->pos), (size_t)(block->pos + block->size - begin)};
     }
+}
+
+/* Whole blocks of the file are written. */
+static void write_align(struct segment_write *write) {
+    struct tail_block *last = write->blocks[write->block_count - 1];
+    struct file_piece *first_piece = &write->pieces[0], *last_piece = &write->pieces[write->block_count - 1];
+    size_t before = (size_t)write->from & (FILE_DIRECT_ALIGN - 1), behind = (size_t)-write->end & (FILE_DIRECT_ALIGN - 1);
+    memset(last->memory + last->size, 0, behind);
+    first_piece->ptr = (uint8_t *)first_piece->ptr - before;
+    first_piece->size += before;
+    last_piece->size += behind;
+    write->io.pos = write->from - (int64_t)before;
+    write->io.size = (size_t)(write->end - write->from) + before + behind;
+}
+
+static void write_start_io(struct segment_write *write) {
+    struct segment *segment = write->segment;
+    write_gather(write);
     write->direct = file_ref(segment->direct); /* others may close the segment's files meanwhile */
     write->io = (struct file_io){.op = FILE_IO_WRITE,
                                  .file = write->direct,
                                  .pieces = write->pieces,
                                  .piece_count = write->block_count,
-                                 .size = (size_t)(to - from),
-                                 .pos = from,
                                  .dsync = true, /* `written` means on the device, whatever an answer means */
                                  .done = write_done};
+    write_align(write);
     segment_touch(segment);
     write->started_ns = shard_now_ns(write->store->shard);
     file_io_start(write->store->shard, &write->io);
@@ -265,8 +273,8 @@ static void open_done(struct shard *shard, struct work *work) {
     write_start_io(write);
 }
 
-/* Starts the write of the first blocks that their file lacks. */
-static void write_next(struct log *log, bool behind) {
+/* Of the first blocks that their file lacks. */
+static struct segment_write *write_make(struct log *log, bool behind) {
     struct tail_block *block = log->write_block;
     check(block && !log->writing, "%s: nothing to write, or two writes at once", log->path);
     struct segment_write *write = mem_new(struct segment_write);
@@ -278,6 +286,20 @@ static void write_next(struct log *log, bool behind) {
     block->refs++;
     segment_pin(write->segment);
     log->writing = write;
+    return write;
+}
+
+static void write_name_files(struct segment_write *write) {
+    struct log *log = write->log;
+    write->path = segment_path(write->segment, ".log");
+    write->dir_path = mem_strdup(log->path);
+    write->create = !write->segment->exists;
+    write->sync_names = !log->names_durable; /* who made the directory did not flush it: most stay empty */
+}
+
+static void write_next(struct log *log, bool behind) {
+    struct segment_write *write = write_make(log, behind);
+    struct tail_block *block = write->blocks[0];
     if (behind)
         log->store->behind_writes++;
     if (write->segment->direct && !block->start) {
@@ -286,10 +308,8 @@ static void write_next(struct log *log, bool behind) {
     }
     write->front_size = block->start;
     write->front_pos = block->pos;
-    write->path = segment_path(write->segment, ".log");
-    write->dir_path = mem_strdup(log->path);
-    write->create = !write->segment->exists;
-    write->sync_names = !log->names_durable; /* who made the directory did not flush it: most stay empty */
+    write->front = mem_alloc(block->start);
+    write_name_files(write);
     write->preallocate = log->settings.preallocate && !write->segment->written;
     write->preallocate_bytes = log->settings.segment_bytes;
     write->segment->opening = true;
@@ -297,11 +317,47 @@ static void write_next(struct log *log, bool behind) {
     shard_offload(log->store->shard, &write->open_work);
 }
 
+/* ---- writes behind ------------------------------------------------------------------------------------------------ */
+
+static bool goes_with_others(const struct log *log) {
+    return !log->settings.preallocate && tail_unwritten(log) <= BUNDLED_MAX && bundle_pays(log->store, log->dir);
+}
+
+/* False: it must wait for others. */
+static bool write_behind(struct log *log) {
+    if (!goes_with_others(log)) {
+        if (log->store->behind_writes >= CLOSING_WRITES_MAX)
+            return false;
+        write_next(log, true);
+        return true;
+    }
+    if (!bundle_has_room(log->store, log->dir))
+        return false;
+    struct segment_write *write = write_make(log, true);
+    write_gather(write);
+    write_name_files(write);
+    bundle_add(write);
+    return true;
+}
+
+bool flush_behind_is_full(const struct log_store *store, int dir) {
+    return store->behind_writes >= BEHIND_WRITES_MAX || !bundle_has_room(store, dir);
+}
+
+bool flush_behind_again(const struct log_store *store, uint64_t *asked_at) {
+    bool under_way = store->behind_writes > 0;
+    for (int dir = 0; dir < store->dir_count; dir++)
+        under_way = under_way || store->dirs[dir].filling || store->dirs[dir].flying;
+    bool again = !under_way || *asked_at != store->behind_changes;
+    *asked_at = store->behind_changes;
+    return again;
+}
+
 void flush_behind(struct log *log) {
     if (log->writing || !log->write_block || log->state == ERR_OFFLINE || log->renaming || log->finishing || log->phase == LOG_DELETED)
         return;
     /* Pending bytes in the block come along; then nothing of them needs the journal. */
-    write_next(log, true);
+    write_behind(log);
 }
 
 /* ---- the decision at the end of a turn ---------------------------------------------------------------------------- */
@@ -325,12 +381,10 @@ static void flush_log(struct log *log) {
         return;
     }
     if (log->phase == LOG_CLOSING) { /* all goes to the segments */
-        if (log->writing || log->renaming || log->finishing)
+        if (log->writing || log->renaming || log->finishing || (log->write_block && !write_behind(log)))
             return;
         mark_submitted(log);
-        if (log->write_block)
-            write_next(log, true);
-        else
+        if (!log->write_block)
             flush_progress(log);
         return;
     }
@@ -368,7 +422,9 @@ void flush_hook_run(struct turn_hook *hook) {
     struct log_store *store = container_of(hook, struct log_store, flush_hook);
     list_each_safe(node, &store->dirty_logs)
         flush_log(container_of(node, struct log, dirty));
-    for (int dir = 0; dir < store->dir_count; dir++)
+    for (int dir = 0; dir < store->dir_count; dir++) {
         if (store->dirs[dir].journal)
             journal_submit(store->dirs[dir].journal);
+        bundle_submit(store, dir);
+    }
 }

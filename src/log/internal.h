@@ -1,5 +1,5 @@
 /* Inside src/log: what its files share. A reading order: log.c (append), tail.c (memory), flush.c (which way the bytes
- * go), journal.c, segment.c (files and indexes), read.c, open.c (recovery), close.c, retention.c, search.c,
+ * go), bundle.c, journal.c, segment.c (files and indexes), read.c, open.c (recovery), close.c, retention.c, search.c,
  * compaction.c.
  *
  *   segments[0] ... segments[n-1]          files; all but the last are whole
@@ -170,6 +170,8 @@ struct log_store {
     struct {
         enum err state;
         struct journal *journal;
+        struct bundle *filling, *flying; /* bundle.c */
+        uint64_t apart_until_ns;         /* no bundles */
         struct journal_making *making; /* store.c: one is made, after a start on a full disk */
     } dirs[LOG_DIRS_MAX];
     struct log_slot *slots;
@@ -189,7 +191,9 @@ struct log_store {
     struct list removals;          /* struct log_removal: their time has not come */
     struct list removed_dirs;      /* directories whose time has come; the first one is being removed */
     int removal_works;             /* of removals, off the loop */
-    int behind_writes;             /* in flight */
+    int behind_writes;             /* in flight, but for those in bundles */
+    uint64_t behind_changes;       /* counts what makes room for more of them, or lets a log write again */
+    uint64_t relieved_at;          /* flush_behind_again() */
     uint64_t journal_retry_ns;     /* when to try again to make those that a full disk had no room for */
     struct store_stop *stopping;   /* store.c */
     struct turn_hook flush_hook, progress_hook;
@@ -250,6 +254,10 @@ void flush_resume(struct log *log);          /* after a rename: what was not sta
 void flush_ask(struct log *log);             /* the log has pending bytes; decides at the end of the turn */
 void flush_hook_run(struct turn_hook *hook);
 void flush_behind(struct log *log);          /* starts writing out what only the journal has, unless that is under way */
+bool flush_behind_is_full(const struct log_store *store, int dir); /* no room for more of these writes */
+/* False: nothing has changed since all logs were asked to write, at *asked_at. */
+bool flush_behind_again(const struct log_store *store, uint64_t *asked_at);
+void flush_relieve(struct log_store *store); /* writes out what the tails hold beyond their limit */
 void flush_journal_done(struct log *log, int64_t end_offset, struct segment *segment, int64_t pos);
 void flush_failed(struct log_store *store, int dir, enum err err, const char *what);
 void flush_progress(struct log *log);        /* on_progress() at the end of the turn */

@@ -67,6 +67,7 @@ struct journal {
     uint64_t submitted_ns;
     struct work zero_work;
     enum err zero_err;
+    uint64_t asked_at;             /* flush_behind_again() */
     bool zeroing, failed;
     bool keeps; /* a log is gone whose bytes its segments lack: nothing is reclaimed any more */
     void (*idle)(void *arg); /* the store stops */
@@ -422,6 +423,7 @@ static void journal_written(struct shard *shard, struct file_io *io) {
             flush_journal_done(log, group->logs[i].end_offset, entry_segment(log, group->logs[i].segment_base),
                                group->logs[i].end_pos);
     }
+    flush_relieve(journal->store);
     journal_reclaim(journal);
     journal_submit(journal);
     shard_at_turn_end(journal->store->shard, &journal->store->flush_hook); /* what found no room in the last group */
@@ -494,7 +496,7 @@ void journal_unstick(struct journal *journal) {
     if (!journal_is_stuck(journal))
         return;
     const struct group *group = journal->filling;
-    for (int i = 0; i < group->count && journal->store->behind_writes < BEHIND_WRITES_MAX; i++) {
+    for (int i = 0; i < group->count && !flush_behind_is_full(journal->store, journal->dir); i++) {
         struct log *log = slot_log(journal->store, &group->logs[i]);
         if (log && log->state == ERR_OK && log->written_end < group->logs[i].end_offset)
             flush_behind(log);
@@ -519,19 +521,19 @@ void journal_reclaim(struct journal *journal) {
         list_remove(&group->node);
         group_free(group);
     }
-    /* Past half of the ring, or when a large group finds no room, the oldest groups' logs are written out, a bounded number
-     * at a time. */
+    /* Past three quarters of the ring, or when a large group finds no room, the oldest groups' logs are written out, a bounded
+     * number at a time. */
     bool waits = journal->filling && !journal->flying && ring_place(journal, (int64_t)load_size(journal->filling_load)) < 0;
-    if (!waits && ring_used(journal) * 2 < journal->ring_ready)
+    if ((!waits && ring_used(journal) * 4 < journal->ring_ready * 3) || !flush_behind_again(store, &journal->asked_at))
         return;
     list_each(node, &journal->groups) {
         struct group *group = container_of(node, struct group, node);
         for (int i = group->satisfied; i < group->count; i++) {
-            if (store->behind_writes >= BEHIND_WRITES_MAX)
+            if (flush_behind_is_full(store, journal->dir))
                 return;
             struct log *log = slot_log(store, &group->logs[i]);
-            if (log && log->written_end < group->logs[i].end_offset)
-                flush_behind(log);
+            if (log && log->state == ERR_OK && log->written_end < group->logs[i].end_offset)
+                flush_behind(log); /* where there was no space, upkeep tries again */
         }
         if (group == journal->flying)
             break;

@@ -99,7 +99,7 @@ static void upkeep(struct shard *shard, struct timer *timer) {
     int aged = 0;
     list_each_safe(node, &store->behind_logs) {
         struct log *log = container_of(node, struct log, behind);
-        if (store->behind_writes >= BEHIND_WRITES_MAX)
+        if (flush_behind_is_full(store, log->dir))
             break;
         uint64_t age_ms = (now - log->unflushed_since_ns) / NS_PER_MS;
         bool asked = log->state == ERR_NO_SPACE || (log->settings.flush_ms < BEHIND_AGE_MS && age_ms >= (uint64_t)log->settings.flush_ms);
