@@ -313,7 +313,7 @@ static enum err read_now(struct log_read *read) {
         segment_touch(segment);
         if (file_size < batch.size)
             return gather(read, &batch, (size_t)file_size);
-        bool all;
+        bool all = false;
         err = add_file(read, &batch, (size_t)file_size, file_size < size, &all);
         if (err || !all)
             return err;
