@@ -459,8 +459,10 @@ static void decide(struct coordinator *coordinator, struct coordinator_op *op) {
     coordinator->deciding = op;
     run_decide(coordinator, op);
     coordinator->deciding = NULL;
-    if (!op->error && op->records)
+    if (!op->error && op->records) {
         op->error = take_records(coordinator, op);
+        ask(coordinator);
+    }
     if (op->error)
         fail(coordinator, op, op->error);
     else if (op->is_parked)

@@ -164,6 +164,7 @@ TEST(a_parked_operation_is_done_when_it_is_resumed) {
     world_sleep_ms(10000);
     EXPECT(commit.decided && !commit.done);
     EXPECT_INT(committed("g", 0), 5);
+    EXPECT_INT(world_batches(NULL), 1); /* its records do not wait for that */
     world_do(resume, &commit);
     world_until(commit.done);
     EXPECT_INT(commit.error, 0);
