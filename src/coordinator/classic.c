@@ -62,7 +62,8 @@ void classic_timer_stop(struct classic_timer *timer) {
 void classic_session_extend(struct classic_session *session, int64_t timeout_ms) {
     if (timeout_ms < 0)
         timeout_ms = 0; /* of a record that says so */
-    session->deadline_ns = coordinator_now_ns(session->timer.groups->coordinator) + (uint64_t)timeout_ms * NS_PER_MS;
+    session->timeout_ns = (uint64_t)timeout_ms * NS_PER_MS;
+    session->deadline_ns = coordinator_now_ns(session->timer.groups->coordinator) + session->timeout_ns;
     if (timer_is_running(&session->timer.timer) && session->armed_ns <= session->deadline_ns)
         return; /* it will find out */
     session->armed_ns = session->deadline_ns;
@@ -72,6 +73,7 @@ void classic_session_extend(struct classic_session *session, int64_t timeout_ms)
 bool classic_session_is_over(struct classic_session *session) {
     struct coordinator *coordinator = session->timer.groups->coordinator;
     uint64_t now_ns = coordinator_now_ns(coordinator);
+    session->deadline_ns = coordinator_deadline_ns(coordinator, session->deadline_ns, session->timeout_ns);
     if (now_ns >= session->deadline_ns)
         return true;
     session->armed_ns = session->deadline_ns;

@@ -54,7 +54,7 @@ void classic_timer_stop(struct classic_timer *timer);
 /* When silence is too long. A heartbeat moves the deadline only; the timer finds out when it fires. */
 struct classic_session {
     struct classic_timer timer;
-    uint64_t deadline_ns, armed_ns;
+    uint64_t timeout_ns, deadline_ns, armed_ns;
 };
 
 struct classic_member {

@@ -107,6 +107,13 @@ static void drop_state(struct coordinator *coordinator) {
     coordinator->state = NULL;
 }
 
+/* Those that are not decided, or decided and not complete. */
+static void fail_waiting(struct coordinator *coordinator) {
+    fail_all(coordinator, &coordinator->parked, KAFKA_NOT_COORDINATOR);
+    fail_all(coordinator, &coordinator->held, KAFKA_NOT_COORDINATOR);
+    fail_all(coordinator, &coordinator->queued, KAFKA_NOT_COORDINATOR);
+}
+
 /* What is in memory may never be on the device: operations that saw more than `sound_end` fail, and the log tells anew. */
 static void reload(struct coordinator *coordinator, int64_t sound_end, int16_t error) {
     trace_warn("coordinator", "loads anew, for its state is ahead of its log", TRACE_SLICE("topic", coordinator->partition->topic),
@@ -119,8 +126,7 @@ static void reload(struct coordinator *coordinator, int64_t sound_end, int16_t e
         }
     }
     fail_all(coordinator, &coordinator->resumed, error);
-    fail_all(coordinator, &coordinator->parked, KAFKA_NOT_COORDINATOR);
-    fail_all(coordinator, &coordinator->queued, KAFKA_NOT_COORDINATOR);
+    fail_waiting(coordinator);
     drop_batch(coordinator);
     drop_state(coordinator);
     coordinator->phase = COORDINATOR_LOADING;
@@ -131,8 +137,7 @@ static void reload(struct coordinator *coordinator, int64_t sound_end, int16_t e
 static void give_up(struct coordinator *coordinator) {
     fail_all(coordinator, &coordinator->ops, KAFKA_NOT_COORDINATOR);
     fail_all(coordinator, &coordinator->resumed, KAFKA_NOT_COORDINATOR);
-    fail_all(coordinator, &coordinator->parked, KAFKA_NOT_COORDINATOR);
-    fail_all(coordinator, &coordinator->queued, KAFKA_NOT_COORDINATOR);
+    fail_waiting(coordinator);
     drop_batch(coordinator);
     drop_state(coordinator);
     coordinator->phase = COORDINATOR_FAILED;
@@ -150,6 +155,7 @@ void coordinator_load_done(struct coordinator *coordinator, enum err err) {
         coordinator->kind->loaded(coordinator->state);
 }
 
+static void note_room(struct coordinator *coordinator);
 static bool run_queued(struct coordinator *coordinator);
 static bool flush(struct coordinator *coordinator);
 
@@ -192,6 +198,7 @@ static void woken(struct partition_waiter *waiter, struct partition *partition) 
     } else if (err == ERR_NO_SPACE) { /* what was appended is written when there is room; nobody waits for that */
         fail_all(coordinator, &coordinator->ops, coordinator_error(err));
     }
+    note_room(coordinator);
     load_woken(coordinator);
     if (!partition->frozen && (coordinator->builder.count || !list_is_empty(&coordinator->queued)))
         ask(coordinator);
@@ -237,6 +244,7 @@ struct coordinator *coordinator_create(struct coordinator_host *host, enum coord
         coordinator->codec = CODEC_NONE;
     list_init(&coordinator->node);
     list_init(&coordinator->queued);
+    list_init(&coordinator->held);
     list_init(&coordinator->parked);
     list_init(&coordinator->ops);
     list_init(&coordinator->failed);
@@ -265,8 +273,7 @@ void coordinator_stop(struct coordinator *coordinator) {
     coordinator->stopping = true;
     if (coordinator->kind->stop && coordinator->phase == COORDINATOR_ACTIVE)
         coordinator->kind->stop(coordinator->state);
-    fail_all(coordinator, &coordinator->parked, KAFKA_NOT_COORDINATOR);
-    fail_all(coordinator, &coordinator->queued, KAFKA_NOT_COORDINATOR);
+    fail_waiting(coordinator);
     flush(coordinator);
     settle(coordinator);
 }
@@ -482,19 +489,38 @@ static int16_t refusal(const struct coordinator *coordinator) {
     return log ? coordinator_error(log_state(log)) : KAFKA_NOT_COORDINATOR;
 }
 
+/* What was held comes before all that was not: of what it is about nothing has changed. */
+static void note_room(struct coordinator *coordinator) {
+    const struct log *log = coordinator->partition->log;
+    bool lacks_room = log && log_state(log) == ERR_NO_SPACE;
+    if (coordinator->lacks_room && !lacks_room) {
+        coordinator->room_ns = coordinator_now_ns(coordinator);
+        list_splice(&coordinator->held, &coordinator->queued);
+        list_splice(&coordinator->queued, &coordinator->held);
+    }
+    coordinator->lacks_room = lacks_room;
+}
+
+static bool may_hold(const struct coordinator *coordinator, const struct coordinator_op *op) {
+    return op->is_held && coordinator->lacks_room && coordinator->phase == COORDINATOR_ACTIVE && !coordinator->stopping;
+}
+
 /* Nothing is decided inside another decision, or while the partition's log may not be appended to. */
 static bool must_wait(const struct coordinator *coordinator) {
     return coordinator->deciding || coordinator->partition->frozen;
 }
 
 static bool run_queued(struct coordinator *coordinator) {
+    note_room(coordinator);
     while (!must_wait(coordinator) && !list_is_empty(&coordinator->queued)) {
         struct coordinator_op *op = list_entry(list_pop_front(&coordinator->queued), struct coordinator_op, node);
         int16_t error = refusal(coordinator);
-        if (error)
-            fail(coordinator, op, error);
-        else
+        if (!error)
             decide(coordinator, op);
+        else if (may_hold(coordinator, op))
+            list_push_back(&coordinator->held, &op->node);
+        else
+            fail(coordinator, op, error);
     }
     return list_is_empty(&coordinator->queued);
 }
@@ -503,8 +529,9 @@ void coordinator_run(struct coordinator *coordinator, struct coordinator_op *op)
     op->coordinator = coordinator;
     op->come_ns = shard_now_ns(coordinator->host->shard);
     list_init(&op->node);
+    note_room(coordinator);
     int16_t error = refusal(coordinator);
-    if (error) {
+    if (error && !may_hold(coordinator, op)) {
         op->done(op, error);
         return;
     }
@@ -553,17 +580,25 @@ struct task {
 };
 
 static void task_done(struct coordinator_op *op, int16_t error) {
-    (void)error; /* what failed is loaded anew */
+    (void)error; /* what failed is loaded anew, or has gone */
     struct task *task = container_of(op, struct task, op);
     arena_deinit(&task->arena);
     mem_free(task);
 }
 
-void coordinator_task(struct coordinator *coordinator, void (*decide_task)(struct coordinator_op *op, void *state), void *arg) {
+static void run_task(struct coordinator *coordinator, void (*decide_task)(struct coordinator_op *op, void *state), void *arg, bool is_held) {
     struct task *task = mem_new(struct task);
     task->arg = arg;
-    task->op = (struct coordinator_op){.arena = &task->arena, .decide = decide_task, .done = task_done};
+    task->op = (struct coordinator_op){.arena = &task->arena, .decide = decide_task, .done = task_done, .is_held = is_held};
     coordinator_run(coordinator, &task->op);
+}
+
+void coordinator_task(struct coordinator *coordinator, void (*decide_task)(struct coordinator_op *op, void *state), void *arg) {
+    run_task(coordinator, decide_task, arg, true);
+}
+
+void coordinator_chore(struct coordinator *coordinator, void (*decide_chore)(struct coordinator_op *op, void *state)) {
+    run_task(coordinator, decide_chore, NULL, false);
 }
 
 void *coordinator_task_arg(const struct coordinator_op *op) {

@@ -13,6 +13,9 @@
  * when everything it may have seen is on the device, so that no answer tells of what a crash could take back. An
  * operation can park: whoever completes it later (a rebalance, a timer) resumes it.
  *
+ * While the log has no room, requests are refused; their senders ask again. Nobody would ask again for what a timer or the
+ * cluster set off: such an operation is held, and decided first when there is room.
+ *
  * Pure below this file's API: time comes from coordinator_now_ms(), ids from coordinator_uuid(), what the cluster looks
  * like from coordinator->image. Everything here is called on the partition's shard. */
 #ifndef COORDINATOR_COORDINATOR_H
@@ -81,8 +84,9 @@ struct coordinator {
     void *state;                        /* of its kind */
     struct coordinator_load *load;      /* private from here: coordinator.c */
     struct list node;                   /* the host's */
-    /* Operations by where they are: before decide(), parked, waiting for the device in order of `end`, failed */
-    struct list queued, parked, ops, failed;
+    /* Operations by where they are: before decide(), before it until the log has room, parked, waiting for the device in
+     * order of `end`, failed */
+    struct list queued, held, parked, ops, failed;
     struct list resumed;                /* by the decide() that runs now */
     struct coordinator_op *deciding;
     struct buf batch;                   /* gathered and not appended; with its builder */
@@ -94,7 +98,8 @@ struct coordinator {
     struct partition_waiter waiter;
     struct turn_hook hook;
     struct timer linger_timer, timeout_timer;
-    bool stopping;
+    bool stopping, lacks_room;
+    uint64_t room_ns;                   /* when the log had room again, after it had none; 0: it never lacked any */
     uint64_t load_start_ns, load_ns;    /* the last load that ended took so long */
     uint64_t batch_since_ns;            /* the first record of the batch came */
 };
@@ -119,6 +124,11 @@ static inline uint64_t coordinator_now_ns(const struct coordinator *coordinator)
 static inline bool coordinator_is_recent(const struct coordinator *coordinator, int64_t at_ms, int64_t within_ms) {
     int64_t now_ms = coordinator_now_ms(coordinator);
     return at_ms > 0 && at_ms <= now_ms && now_ms - at_ms < within_ms;
+}
+/* When silence is too long: signs of life were refused while the log had no room, and count from then on. */
+static inline uint64_t coordinator_deadline_ns(const struct coordinator *coordinator, uint64_t deadline_ns, uint64_t timeout_ns) {
+    uint64_t least_ns = coordinator->room_ns ? coordinator->room_ns + timeout_ns : 0;
+    return deadline_ns > least_ns ? deadline_ns : least_ns;
 }
 void coordinator_uuid(struct coordinator *coordinator, struct uuid *ret_uuid);
 /* A broker's setting as it holds now; `key` is Kafka's. */
@@ -145,6 +155,7 @@ struct coordinator_op {
     bool transactional;
     bool applied;                       /* set in decide(): the state has what its records say, they are not replayed */
     bool divisible;                     /* the records may come in several batches (sweeps) */
+    bool is_held;                       /* not refused while the log has no room, but decided when there is some */
     bool is_write;                      /* set in decide(): of a share partition's state; for metrics */
     /* private */
     struct coordinator *coordinator;
@@ -169,8 +180,11 @@ void coordinator_forget(struct coordinator_op *op);
  * never runs inside resume, but at the end of a turn. */
 void coordinator_park(struct coordinator_op *op);
 void coordinator_resume(struct coordinator_op *op);
-/* An operation of the coordinator's own (a timer fired): memory is taken care of. decide() gets `arg` by coordinator_task_arg(op). */
+/* An operation of the coordinator's own (a timer fired): memory is taken care of. decide() gets `arg` by coordinator_task_arg(op).
+ * It comes, unless the state goes before. */
 void coordinator_task(struct coordinator *coordinator, void (*decide)(struct coordinator_op *op, void *state), void *arg);
+/* The same for what is done again and again: left out while the log has no room. */
+void coordinator_chore(struct coordinator *coordinator, void (*decide)(struct coordinator_op *op, void *state));
 void *coordinator_task_arg(const struct coordinator_op *op);
 /* A marker for the transactions whose records are here (WriteTxnMarkers on __consumer_offsets): appended behind what is
  * gathered, replayed through end_transaction(); done(0) when it is on the device. */

@@ -93,7 +93,7 @@ static void fire(struct shard *shard, struct timer *timer) {
         offsets->sweep_left = offsets->groups->by_id.count;
     offsets->groups->descriptions.cycles++;
     start(offsets); /* first: the sweep may end in a reload, which stops it */
-    coordinator_task(offsets->groups->coordinator, sweep_some, NULL);
+    coordinator_chore(offsets->groups->coordinator, sweep_some);
 }
 
 void offsets_loaded(struct offsets *offsets) {

@@ -200,6 +200,10 @@ static struct shard *shard_of(const struct share_group *group) {
     return group->base.groups->coordinator->host->shard;
 }
 
+static uint64_t session_ns(const struct share_member *member) {
+    return (uint64_t)share_config(member->group, "share.session.timeout.ms", "group.share.session.timeout.ms") * NS_PER_MS;
+}
+
 /* In the operation, not here: it is told of in the log, and others may come first. */
 static void expire(struct coordinator_op *op, void *state) {
     struct groups *groups = state;
@@ -208,6 +212,10 @@ static void expire(struct coordinator_op *op, void *state) {
         return;
     struct share_member *member = list_entry(node, struct share_member, due);
     struct share_group *group = member->group;
+    if (coordinator_deadline_ns(op->coordinator, 0, session_ns(member)) > coordinator_now_ns(op->coordinator)) {
+        share_start_session(member);
+        return;
+    }
     struct slice id = arena_slice(op->arena, member->id);
     trace_info("coordinator", "a member of a share group said nothing for too long", TRACE_SLICE("group", group->base.id),
                TRACE_SLICE("member", id));
@@ -224,9 +232,8 @@ static void session_ended(struct shard *shard, struct timer *timer) {
 }
 
 void share_start_session(struct share_member *member) {
-    int64_t timeout = share_config(member->group, "share.session.timeout.ms", "group.share.session.timeout.ms");
     list_remove(&member->due);
-    timer_start(shard_of(member->group), &member->session, (uint64_t)timeout * NS_PER_MS);
+    timer_start(shard_of(member->group), &member->session, session_ns(member));
 }
 
 struct share_member *share_create_member(struct share_group *group, struct slice id) {

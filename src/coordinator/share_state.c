@@ -51,7 +51,7 @@ static void cold(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct share_coordinator *state = container_of(timer, struct share_coordinator, cold_timer);
     start(state, timer, "share.coordinator.cold.partition.snapshot.interval.ms");
-    coordinator_task(state->coordinator, cold_decide, NULL);
+    coordinator_chore(state->coordinator, cold_decide);
 }
 
 struct pruning {

@@ -168,7 +168,7 @@ static void abort_due(struct shard *shard, struct timer *timer) {
             begin(txns, txn);
     }
     if (timed_out)
-        coordinator_task(txns->coordinator, decide_aborts, NULL);
+        coordinator_chore(txns->coordinator, decide_aborts);
 }
 
 static bool is_expired(const struct txn *txn, int64_t before_ms) {
@@ -194,7 +194,7 @@ static void expiry_due(struct shard *shard, struct timer *timer) {
     (void)shard;
     struct transactions *txns = container_of(timer, struct transactions, expire_timer);
     start_timer(txns, timer, "transaction.remove.expired.transaction.cleanup.interval.ms");
-    coordinator_task(txns->coordinator, decide_expiry, NULL);
+    coordinator_chore(txns->coordinator, decide_expiry);
 }
 
 /* ---- life --------------------------------------------------------------------------------------------------------------------- */

@@ -402,6 +402,44 @@ TEST(assignments_that_no_record_can_hold_are_refused_for_all) {
     world_end();
 }
 
+TEST(a_join_phase_that_ends_while_there_is_no_room_is_complete_when_there_is) {
+    begin(15000);
+    struct call *a = begin_join("");
+    int64_t start_ms = coordinator_now_ms(world.coordinator);
+    world_fill_disk();
+    EXPECT(coordinator_now_ms(world.coordinator) - start_ms < 15000);
+    world_sleep_ms(15000);
+    EXPECT(!a->done);
+    world_make_room();
+    end(a);
+    EXPECT_INT(a->error, 0);
+    EXPECT_INT(a->join.response.generation_id, 1);
+    end_call(a);
+    world_end();
+}
+
+TEST(a_member_whose_heartbeats_were_refused_has_a_session_more) {
+    struct call *a, *b;
+    begin(100);
+    begin_stable(&a, &b);
+    sim_disk_set_capacity(world.disk, sim_disk_used(world.disk));
+    while (log_state(world.partition->log) == ERR_OK) {
+        heartbeat(a->member, 1);
+        heartbeat(b->member, 1);
+        world_sleep_ms(500);
+    }
+    EXPECT_INT(heartbeat(a->member, 1), KAFKA_NOT_COORDINATOR);
+    world_sleep_ms(3 * SESSION_MS);
+    world_make_room();
+    world_sleep_ms(SESSION_MS - 100);
+    EXPECT_INT(heartbeat(a->member, 1), 0);
+    world_sleep_ms(200);
+    EXPECT_INT(heartbeat(b->member, 1), KAFKA_UNKNOWN_MEMBER_ID);
+    EXPECT_INT(heartbeat(a->member, 1), KAFKA_REBALANCE_IN_PROGRESS);
+    end_call(a), end_call(b);
+    world_end();
+}
+
 TEST(a_group_that_was_loaded_too_large_sheds_members) {
     struct call *a, *b;
     begin(100);

@@ -352,6 +352,61 @@ TEST(a_disk_that_fails_answers_not_coordinator) {
     world_end();
 }
 
+static struct buf decided; /* who was, in order */
+
+static void decide_task(struct coordinator_op *op, void *state) {
+    (void)state;
+    buf_add(&decided, coordinator_task_arg(op), 1);
+}
+static void decide_chore(struct coordinator_op *op, void *state) {
+    (void)op, (void)state;
+    buf_add(&decided, "c", 1);
+}
+static void run_tasks(void *arg) {
+    coordinator_task(world.coordinator, decide_task, "1");
+    coordinator_chore(world.coordinator, decide_chore);
+    coordinator_task(world.coordinator, decide_task, "2");
+    (void)arg;
+}
+static void run_task_and_commit(void *arg) {
+    coordinator_task(world.coordinator, decide_task, "3");
+    run_commit(arg);
+}
+
+TEST(what_a_timer_set_off_is_decided_when_the_log_has_room) {
+    world_begin(COORDINATOR_GROUP);
+    buf_clear(&decided);
+    commit_one("g", 1);
+    world_fill_disk();
+    struct commit refused = {.group = "g", .offset = 2, .partitions = 1}, later = {.group = "g", .offset = 3, .partitions = 1};
+    world_do(run_commit, &refused);
+    EXPECT(refused.done && !refused.decided && refused.error == KAFKA_NOT_COORDINATOR);
+    world_do(run_tasks, NULL);
+    world_sleep_ms(5000);
+    EXPECT(!decided.size);
+    world_make_room();
+    world_do(run_task_and_commit, &later);
+    EXPECT(slice_eq_str(buf_slice(&decided), "123"));
+    world_until(later.done);
+    EXPECT_INT(later.error, 0);
+    world_end();
+}
+
+TEST(what_was_held_ends_with_the_state) {
+    for (int stops = 0; stops < 2; stops++) {
+        world_begin(COORDINATOR_GROUP);
+        buf_clear(&decided);
+        commit_one("g", 1);
+        world_fill_disk();
+        world_do(run_tasks, NULL);
+        world_do(stops ? stop : destroy, NULL);
+        world_make_room();
+        world_sleep_ms(5000);
+        EXPECT(!decided.size);
+        world_end();
+    }
+}
+
 /* ---- what cannot be read ---- */
 
 static void append_record(const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size) {

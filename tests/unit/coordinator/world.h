@@ -170,6 +170,16 @@ static inline void world_sleep_ms(uint64_t ms) {
     world_until(!timer_is_running(&nap.timer));
 }
 
+/* Until the partition finds no room for what it appended, of which there must be something; and until it has room again. */
+static inline void world_fill_disk(void) {
+    sim_disk_set_capacity(world.disk, sim_disk_used(world.disk));
+    world_until(log_state(world.partition->log) == ERR_NO_SPACE);
+}
+static inline void world_make_room(void) {
+    sim_disk_set_capacity(world.disk, 1 << 30);
+    world_until(log_state(world.partition->log) == ERR_OK);
+}
+
 /* How many batches the log has, and what the last one's attributes are. Reads the tail; of small logs. */
 static inline int world_batches(int16_t *ret_last_attributes) {
     int count = 0;
