@@ -267,6 +267,7 @@ struct checkpoints *checkpoints_create(struct broker *broker) {
 void checkpoints_destroy(struct checkpoints *checkpoints) {
     if (!checkpoints)
         return;
+    timer_stop(checkpoints->broker->shards[0].shard, &checkpoints->timer); /* a start that is given up takes no last ones */
     clear(checkpoints);
     mem_free(checkpoints);
 }
