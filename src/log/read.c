@@ -165,17 +165,20 @@ static void take_memory(struct log_read *read, uint8_t *memory, bool spare, size
     add_piece(read, (struct piece){.ptr = memory, .size = size}, NULL);
 }
 
-static enum err make_contiguous(struct log_read *read) {
-    if (!read->contiguous || read->piece_count == 1)
-        return ERR_OK;
+/* One piece of `size` bytes: what the pieces have, and what more there is in the tail. */
+static enum err join_pieces(struct log_read *read, size_t size) {
     bool spare;
-    uint8_t *memory = memory_get(read->store, read->size, &spare);
+    uint8_t *memory = memory_get(read->store, size, &spare);
     if (!memory)
         return ERR_NO_MEMORY;
-    size_t size = 0;
+    size_t at = 0;
     for (int i = 0; i < read->piece_count; i++) {
-        memcpy(memory + size, read->pieces[i].ptr, read->pieces[i].size);
-        size += read->pieces[i].size;
+        memcpy(memory + at, read->pieces[i].ptr, read->pieces[i].size);
+        at += read->pieces[i].size;
+    }
+    if (at < size && !tail_copy(read->log, read->segment, read->pos + (int64_t)at, memory + at, size - at)) {
+        memory_give(read->store, memory, spare);
+        return ERR_AGAIN;
     }
     log_read_release(read);
     take_memory(read, memory, spare, size);
@@ -321,7 +324,10 @@ static enum err read_now(struct log_read *read) {
     add_tail(read, file_size > 0 ? tail : pos, pos + size);
     if ((int64_t)read->size < batch.size)
         return gather(read, &batch, 0);
-    return make_contiguous(read);
+    int64_t joined = size < LOOK_BYTES_MAX ? size : LOOK_BYTES_MAX;
+    if ((int64_t)read->size < joined) /* the tail's blocks are many and small */
+        return join_pieces(read, (size_t)joined);
+    return read->contiguous && read->piece_count > 1 ? join_pieces(read, read->size) : ERR_OK;
 }
 
 /* ---- off the loop ---------------------------------------------------------------------------------------------------- */

@@ -205,4 +205,30 @@ TEST(an_index_that_leads_too_far_is_not_followed) {
     empty();
 }
 
+/* What comes slowly lies in small blocks, more than a read has pieces for. */
+TEST(a_tail_of_many_small_blocks_is_read_to_its_end) {
+    enum { APPENDS = 120, READ = 56 };
+    begin_world(24);
+    f.settings.flush_ms = 1;
+    EXPECT(open_log());
+    for (int i = 0; i < APPENDS; i++) {
+        char value[1000], text[1100];
+        memset(value, 'v', sizeof value);
+        snprintf(text, sizeof text, "k=%.*s", (int)sizeof value, value);
+        put(text);
+        while (f.log->segments[0]->written < f.log->segments[0]->size)
+            EXPECT(sim_step(f.sim));
+    }
+    int64_t batch = f.log->segments[0]->size / APPENDS;
+    EXPECT(READ * batch > LOG_READ_PIECES * TAIL_BLOCK_MIN);
+    read_at(APPENDS - READ, 1 << 20);
+    EXPECT_INT(f.read.err, ERR_OK);
+    EXPECT_INT(f.read.size, READ * batch);
+    in_shard(release_now);
+    read_at(APPENDS - READ, 50000);
+    EXPECT_INT(f.read.size, 50000);
+    in_shard(release_now);
+    end_world();
+}
+
 TEST_MAIN
