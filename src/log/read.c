@@ -459,6 +459,8 @@ static enum err slow_look(struct slow_read *slow, const struct look_batch *first
 static enum err slow_take(struct slow_read *slow, const struct look_batch *batch, int64_t end) {
     slow->pos = batch->pos;
     slow->first_batch_size = batch->size;
+    if (!batch->size)
+        return ERR_OK; /* none, though the file may have a part of one that the tail has whole */
     int64_t size = end - slow->pos;
     if (size > slow->bytes_max)
         size = slow->whole_first_batch && batch->size > slow->bytes_max ? batch->size : slow->bytes_max;

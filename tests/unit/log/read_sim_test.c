@@ -205,10 +205,10 @@ TEST(an_index_that_leads_too_far_is_not_followed) {
     empty();
 }
 
-/* What comes slowly lies in small blocks, more than a read has pieces for. */
-TEST(a_tail_of_many_small_blocks_is_read_to_its_end) {
-    enum { APPENDS = 120, READ = 56 };
-    begin_world(24);
+enum { APPENDS = 120 };
+
+/* Batches of one size, written one by one: they lie in small blocks, of which the first are gone. */
+static int64_t fill_slowly(void) {
     f.settings.flush_ms = 1;
     EXPECT(open_log());
     for (int i = 0; i < APPENDS; i++) {
@@ -219,7 +219,14 @@ TEST(a_tail_of_many_small_blocks_is_read_to_its_end) {
         while (f.log->segments[0]->written < f.log->segments[0]->size)
             EXPECT(sim_step(f.sim));
     }
-    int64_t batch = f.log->segments[0]->size / APPENDS;
+    return f.log->segments[0]->size / APPENDS;
+}
+
+/* There are more than a read has pieces for. */
+TEST(a_tail_of_many_small_blocks_is_read_to_its_end) {
+    enum { READ = 56 };
+    begin_world(24);
+    int64_t batch = fill_slowly();
     EXPECT(READ * batch > LOG_READ_PIECES * TAIL_BLOCK_MIN);
     read_at(APPENDS - READ, 1 << 20);
     EXPECT_INT(f.read.err, ERR_OK);
@@ -228,6 +235,23 @@ TEST(a_tail_of_many_small_blocks_is_read_to_its_end) {
     read_at(APPENDS - READ, 50000);
     EXPECT_INT(f.read.size, 50000);
     in_shard(release_now);
+    end_world();
+}
+
+TEST(a_batch_that_the_file_has_in_part_is_read_with_the_tail_s) {
+    begin_world(25);
+    int64_t batch = fill_slowly();
+    struct segment *segment = f.log->segments[0];
+    const struct tail_block *block = container_of(f.log->blocks.next, struct tail_block, node);
+    int64_t tail = block->pos + block->start;
+    EXPECT(tail > 0 && tail % batch);
+    segment->written = tail; /* a write may end so */
+    read_at(tail / batch, 1 << 20);
+    EXPECT_INT(f.read.err, ERR_OK);
+    EXPECT_INT(f.read.first_batch_size, batch);
+    EXPECT(f.read.size >= (size_t)batch && batch_base_offset(f.read.pieces[0].ptr) == tail / batch);
+    in_shard(release_now);
+    segment->written = segment->size;
     end_world();
 }
 
